@@ -1,0 +1,69 @@
+"""What an ecosystem's adapter hands to the core: one value, found by the entry-point group `gateway.adapters`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from gateway.format import Format
+from gateway.model import Scope
+
+if TYPE_CHECKING:
+    from gateway.web.answers import Answer
+    from gateway.web.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method and path below a repository, the handler, and the scope that it needs.
+
+    pattern: segments separated by `/`; `{name}` matches one segment, `{name:regex}` one segment of that form,
+    `{name*}` the rest of the path. A GET route answers HEAD as well. scope None: the handler needs no right on the
+    repository (ping, login); it is still listed.
+    """
+
+    method: str
+    pattern: str
+    handler: "Callable[[Call], Awaitable[Answer]]"
+    scope: Scope | None = Scope.READ
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetContext:
+    """What a client's configuration needs to know: the repository's address, with slash, and its own words."""
+
+    base: str
+    host: str
+    owner: str
+    repository: str
+    is_anonymous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One ecosystem. `routes` are below a repository; `root_routes` at the host's root, where a client drops our prefix.
+
+    upstream: name of the preset that the ready repository `local/main` falls through to.
+    normalize_path: undoes an encoding that this ecosystem's clients really send (npm's `%2f` in a scope) in a raw,
+    still percent-encoded path; whatever is left over is refused. challenge: the `WWW-Authenticate` scheme.
+    snippets: client name → configuration to paste. hides_by_404: an actor without a grant is told "unknown" for names
+    that it may not see, since its clients do not fall through on 404.
+    """
+
+    type: str
+    format: Format
+    routes: tuple[Route, ...]
+    upstream: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    root_routes: tuple[Route, ...] = ()
+    challenge: str = "Basic"
+    normalize_path: Callable[[str], str] = str
+    snippets: Mapping[str, Callable[[SnippetContext], str]] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def load_adapters() -> tuple[Adapter, ...]:
+    """Every installed adapter, in the order of their types."""
+    found = [point.load() for point in entry_points(group="gateway.adapters")]
+    return tuple(sorted(found, key=lambda adapter: str(adapter.type)))

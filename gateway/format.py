@@ -1,0 +1,68 @@
+"""The half of an adapter that never awaits: what the core asks of an ecosystem's names and documents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.model import File, Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A document to ask an upstream for: `path` below its base URL (already percent-encoded), and `accept`."""
+
+    path: str
+    accept: str = "*/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as an upstream sent it. `url` is the final one, after redirects; relative links resolve against it."""
+
+    body: bytes
+    content_type: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """An error in the ecosystem's own words. `reason` becomes the HTTP/1.1 reason phrase where clients print it."""
+
+    body: bytes
+    content_type: str
+    headers: tuple[tuple[str, str], ...] = ()
+    reason: str | None = None
+    status: int | None = None
+
+
+class Format(Protocol):
+    """Names and documents of one ecosystem. Every method is pure and raises only errors of `gateway.errors`."""
+
+    def normalize(self, package: str) -> str:
+        """The canonical name, used for the ownership gate, the store and upstreams alike; raises Invalid."""
+        ...
+
+    def ask_listing(self, package: str) -> Ask:
+        """How to ask an upstream for everything it has of one package."""
+        ...
+
+    def parse_listing(self, package: str, document: Document, origin: str, hosts: frozenset[str]) -> Listing:
+        """Read an upstream's document; drop entries that cannot be true. Raises UpstreamCorrupt if it is none.
+
+        `origin` goes into every File. `hosts` are the host names (`host` or `host:port`) that file URLs may name.
+        """
+        ...
+
+    def merge(self, hosted: Listing, upstream: Listing) -> Listing:
+        """Both together: hosted wins a tie, one origin per version."""
+        ...
+
+    def render_error(self, error: GatewayError, accept: str) -> ErrorBody:
+        """The error in the words and form that the ecosystem's clients print."""
+        ...
+
+    def sidecar_url(self, file: File, kind: str) -> str | None:
+        """Where an upstream keeps a sidecar (`metadata`, `asc`, …) of a file, or None."""
+        ...

@@ -1,0 +1,1 @@
+"""HTTP: calls, responses, errors, credentials, observation, the route table."""
