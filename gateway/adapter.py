@@ -41,7 +41,7 @@ class SnippetContext:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One ecosystem. `routes` are below a repository; `root_routes` at the host's root, where a client drops our prefix.
+    """One ecosystem. `routes` are below a repository, `root_routes` at the host's root.
 
     upstream: name of the preset that the ready repository `local/main` falls through to.
     normalize_path: undoes an encoding that this ecosystem's clients really send (npm's `%2f` in a scope) in a raw,
@@ -60,7 +60,7 @@ class Adapter:
     challenge: str = "Basic"
     normalize_path: Callable[[str], str] = str
     snippets: Mapping[str, Callable[[SnippetContext], str]] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
+    hides_by_404: bool = False
 
 
 def load_adapters() -> tuple[Adapter, ...]:

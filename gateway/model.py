@@ -1,7 +1,7 @@
 """The nouns of package registries, as frozen values. Nothing here does I/O.
 
-Words are those of the field: a *repository* is one `(type, owner, name)`; a *package* has *versions*, each with *files*;
-a file's bytes are a *blob*, named by its *digest*; a *listing* is all files that a repository offers for one package.
+Words are those of the field: a *repository* is one `(type, owner, name)`; a *package* has *versions*, each with
+*files*; a file's bytes are a *blob*, named by its *digest*; a *listing* is all files that a repository offers for one package.
 """
 
 import hashlib
@@ -192,6 +192,7 @@ class Page:
 
     etag: with its quotes (and `W/` where weak). gzip: the compressed body, None where it does not pay.
     headers: more response headers. layer and freshness say who answered, for the log and `entrepot explain`.
+    remaining: seconds for which the same bytes may be sent again without asking anything but the catalogue's epochs.
     """
 
     body: bytes
@@ -201,6 +202,7 @@ class Page:
     headers: tuple[tuple[str, str], ...] = ()
     layer: str = HOSTED_LAYER
     freshness: str = "fresh"
+    remaining: float = 0.0
 
 
 class ActorKind(StrEnum):

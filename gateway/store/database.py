@@ -120,6 +120,11 @@ class Database:
             self._data_version = version
         return self._generations.get(scope, 0)
 
+    def sequence(self) -> int:
+        """The newest generation of any scope: while it stands still, no epoch has moved."""
+        self.epoch("")
+        return self._last_generation
+
     def close(self) -> None:
         """Finish queued writes and close every connection."""
         self._writer.shutdown()

@@ -1,0 +1,210 @@
+"""Upstream documents: small, mutable, revalidated. One flight per document, fresh and stale by rule, kept raw.
+
+A document is asked for with its validators; served while fresh, refreshed beside the answer for a while after, and
+kept for as long as `max_stale` when its upstream is in trouble. Absent is only what an upstream said is absent: a plain
+404 or 410 becomes a short negative entry, and trouble never does (DESIGN section 3).
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cachetools import LRUCache
+
+from gateway.errors import UpstreamCorrupt, UpstreamTrouble
+from gateway.format import Ask, Document
+from gateway.freshness import Freshness, Validators, judge
+from gateway.model import Digest
+from gateway.store.blobs import FileBlobs
+from gateway.store.documents import DocumentRow, DocumentRows
+from gateway.tasks import Flights, Tasks
+from gateway.upstream.client import Reply, Status, UpstreamClient
+from gateway.upstream.registry import Upstream
+
+_PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A document that is in the cache store, and how fresh it is: `fresh`, `stale` (being refreshed) or `trouble`.
+
+    remaining: seconds for which it stays fresh.
+    """
+
+    upstream: Upstream
+    row: DocumentRow
+    freshness: str
+    remaining: float
+
+
+class Documents:
+    """The document pipeline, over one catalogue and one cache store."""
+
+    def __init__(
+        self,
+        rows: DocumentRows,
+        blobs: FileBlobs,
+        client: UpstreamClient,
+        tasks: Tasks,
+        leases: Path,
+        limit: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`leases`: a folder for the locks that make a flight single over all workers. `limit`: bytes of a document."""
+        self._rows = rows
+        self._blobs = blobs
+        self._client = client
+        self._tasks = tasks
+        self._flights = Flights(tasks)
+        self._leases = leases
+        self._limit = limit
+        self._clock = clock
+        self._recent: LRUCache[tuple[str, str], DocumentRow] = LRUCache(20_000)
+
+    async def get(self, upstream: Upstream, ask: Ask) -> Held | None:
+        """The document, or None where the upstream says it is absent.
+
+        Raises Blocked, UpstreamTrouble or UpstreamCorrupt when there is no copy that may still be served.
+        """
+        key = f"{ask.accept} {ask.path}"
+        row = self._row(upstream, key)
+        verdict = self._judge(upstream, row)
+        if verdict is Freshness.FRESH:
+            return self._held(upstream, row, "fresh")
+        flight = self._flights.join(
+            (upstream.name, key), lambda: self._refresh(upstream, ask, key), f"refresh {upstream.name}"
+        )
+        if verdict is Freshness.STALE_USABLE:
+            return self._held(upstream, row, "stale")
+        if row is None or row.status != 200 or not self._may_serve_stale(upstream, row):
+            return self._held(upstream, await asyncio.shield(flight), "fresh")
+        return await self._refreshed_or_stale(upstream, row, flight)
+
+    async def load(self, held: Held) -> Document:
+        """The raw document. Raises FileUnknown when the cache lost or spoilt it: ask again after `forget`."""
+        body = await asyncio.to_thread(self._blobs.read, Digest.sha256(held.row.digest))
+        return Document(body, held.row.content_type, held.row.url, held.row.headers)
+
+    async def forget(self, held: Held) -> None:
+        """Drop a document whose bytes are gone, so that the next `get` fetches it again."""
+        self._recent.pop((held.row.upstream, held.row.key), None)
+        await self._rows.remove(held.row.upstream, held.row.key)
+
+    def forget_memory(self) -> None:
+        """Drop what this process remembers, after a purge of the catalogue."""
+        self._recent.clear()
+
+    async def _refreshed_or_stale(self, upstream: Upstream, row: DocumentRow, flight: asyncio.Task[DocumentRow]) -> Held | None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return self._held(upstream, await asyncio.shield(flight), "fresh")
+        except (UpstreamTrouble, UpstreamCorrupt, TimeoutError):
+            return self._held(upstream, row, "trouble")
+
+    def _row(self, upstream: Upstream, key: str) -> DocumentRow | None:
+        """The newest row known: this process's memory while fresh, else the catalogue (another worker may have been)."""
+        row = self._recent.get((upstream.name, key))
+        if row is not None and self._judge(upstream, row) is Freshness.FRESH:
+            return row
+        row = self._rows.get(upstream.name, key)
+        if row is not None:
+            self._recent[upstream.name, key] = row
+        return row
+
+    def _judge(self, upstream: Upstream, row: DocumentRow | None) -> Freshness:
+        known = None if row is None else Validators(row.etag, row.last_modified, row.fetched_at, row.max_age)
+        verdict = judge(known, self._clock(), max_stale=upstream.config.max_stale)
+        if row is not None and row.status != 200 and verdict is Freshness.STALE_USABLE:
+            return Freshness.STALE
+        return verdict
+
+    def _may_serve_stale(self, upstream: Upstream, row: DocumentRow) -> bool:
+        return self._clock() < row.fetched_at + row.max_age + upstream.config.max_stale
+
+    def _held(self, upstream: Upstream, row: DocumentRow | None, freshness: str) -> Held | None:
+        if row is None or row.status != 200:
+            return None
+        remaining = max(0.0, row.fetched_at + row.max_age - self._clock()) if freshness == "fresh" else 0.0
+        return Held(upstream, row, freshness, remaining)
+
+    async def _refresh(self, upstream: Upstream, ask: Ask, key: str) -> DocumentRow:
+        """Ask the upstream, unless another worker did while we waited for the lease."""
+        before = self._rows.get(upstream.name, key)
+        async with _lease(self._leases, f"{upstream.name} {key}"):
+            row = self._rows.get(upstream.name, key)
+            if row is not None and row != before and self._judge(upstream, row) is Freshness.FRESH:
+                return self._remember(row)
+            usable = row is not None and row.status == 200 and self._blobs.has(Digest.sha256(row.digest)) is not None
+            known = Validators(row.etag, row.last_modified, row.fetched_at, row.max_age) if row and usable else None
+            reply = await self._client.document(upstream, ask, known, self._limit)
+            return self._remember(await self._keep(upstream, key, row if usable else None, reply))
+
+    async def _keep(self, upstream: Upstream, key: str, row: DocumentRow | None, reply: Reply) -> DocumentRow:
+        now = self._clock()
+        max_age = upstream.config.max_age if reply.max_age is None else reply.max_age
+        if reply.status is Status.ABSENT:
+            kept = DocumentRow(upstream.name, key, 404, fetched_at=now, max_age=upstream.config.negative_ttl)
+        elif reply.status is Status.NOT_MODIFIED:
+            if row is None:
+                raise UpstreamCorrupt("an upstream said 304 to a request without validators", upstream=upstream.name)
+            kept = replace(row, fetched_at=now, max_age=max_age)
+            await self._rows.touch(upstream.name, key, now, max_age)
+            return kept
+        else:
+            document = reply.document
+            assert document is not None
+            digest = await asyncio.to_thread(self._blobs.put, document.body)
+            kept = DocumentRow(
+                upstream.name,
+                key,
+                200,
+                digest.hex,
+                len(document.body),
+                document.content_type,
+                document.url,
+                reply.etag,
+                reply.last_modified,
+                dict(document.headers),
+                now,
+                max_age,
+            )
+        await self._rows.put(kept)
+        return kept
+
+    def _remember(self, row: DocumentRow) -> DocumentRow:
+        self._recent[row.upstream, row.key] = row
+        return row
+
+
+@asynccontextmanager
+async def _lease(folder: Path, key: str) -> AsyncIterator[None]:
+    """Hold the lock for `key` over all processes of this data folder; the system frees it when a process dies."""
+    path = folder / hashlib.sha256(key.encode()).hexdigest()[:2]
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        start, length = int.from_bytes(hashlib.sha256(key.encode()).digest()[1:8], "big") % (2**62), 1
+        while not _try_lock(descriptor, start, length):
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, start: int, length: int) -> bool:
+    """Take an open-file-description lock on one byte that stands for the key; False when another holds it."""
+    request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    try:
+        fcntl.fcntl(descriptor, _OFD_SETLK, request)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_OFD_SETLK = 37  # fcntl(2): locks owned by the open file, not the process

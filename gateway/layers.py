@@ -1,0 +1,93 @@
+"""The heart: which layers a repository has, and which of them owns a package's name (DESIGN section 3).
+
+This is the one choke point. Listings, files, sidecars, publishing and `explain` all ask here first, with the canonical
+name, so that a private name is neither shadowed by a public one nor sent to an upstream on any path.
+"""
+
+from dataclasses import dataclass
+
+from gateway.model import HOSTED_LAYER, OwnerMode, Repository, RepositoryKey
+from gateway.services import Services
+from gateway.store.rows import PackageRow
+from gateway.upstream.registry import Upstream
+
+_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer in order: the hosted packages of `repository`, or `upstream` as seen from it."""
+
+    repository: Repository
+    upstream: Upstream | None = None
+
+    @property
+    def name(self) -> str:
+        """`hosted`, or the upstream's name."""
+        return HOSTED_LAYER if self.upstream is None else self.upstream.name
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who owns a name. `rows`: what the catalogue knows of it, by repository id. `why`: one sentence for `explain`."""
+
+    mode: OwnerMode
+    layers: tuple[Layer, ...]
+    rows: dict[int, PackageRow]
+    origin: str = ""
+    why: str = ""
+
+    def hosted(self) -> list[Layer]:
+        """The hosted layers that may answer, in order; none for a name that an upstream owns."""
+        if self.mode is OwnerMode.UPSTREAM:
+            return []
+        return [layer for layer in self.layers if layer.upstream is None]
+
+    def upstreams(self) -> list[Layer]:
+        """The upstream layers that may be asked, in order; none for a hosted name, one once an upstream owns it."""
+        if self.mode is OwnerMode.HOSTED:
+            return []
+        asked = [layer for layer in self.layers if layer.upstream is not None]
+        owners = [layer for layer in asked if layer.name == self.origin]
+        return owners or asked
+
+
+def flatten(services: Services, repository: Repository) -> list[Layer]:
+    """A repository's layers with its members' in their places; a member that is met twice counts once."""
+    layers: list[Layer] = []
+    _collect(services, repository, layers, set(), _DEPTH)
+    return layers
+
+
+def _collect(services: Services, repository: Repository, layers: list[Layer], seen: set[int], depth: int) -> None:
+    if repository.id in seen or depth == 0:
+        return
+    seen.add(repository.id)
+    for name in repository.layers:
+        if name == HOSTED_LAYER:
+            layers.append(Layer(repository))
+        elif "/" in name:
+            member = services.repository(RepositoryKey(repository.key.type, *name.split("/", 1)))
+            if member is not None:
+                _collect(services, member, layers, seen, depth - 1)
+        elif (upstream := services.upstreams.get(name)) is not None:
+            layers.append(Layer(repository, upstream))
+
+
+def ownership(services: Services, repository: Repository, package: str) -> Ownership:
+    """The owner mode of a canonical name, over all layers, whether or not the actor may see each of them."""
+    layers = tuple(flatten(services, repository))
+    within = {layer.repository.id: layer.repository for layer in layers} | {repository.id: repository}
+    rows = {i: row for i in within if (row := services.packages.get(i, package)) is not None}
+    hosted_in = next((within[i] for i, row in rows.items() if row.owner_mode is OwnerMode.HOSTED), None)
+    if repository.is_merged(package):
+        return Ownership(OwnerMode.MERGED, layers, rows, why="configured as merged")
+    if hosted_in is not None:
+        return Ownership(OwnerMode.HOSTED, layers, rows, why=f"published or claimed in {hosted_in.key}")
+    reserving = next((r for r in within.values() if r.is_reserved(package)), None)
+    if reserving is not None:
+        return Ownership(OwnerMode.HOSTED, layers, rows, why=f"reserved by {reserving.key}")
+    owner = next((row for row in rows.values() if row.owner_mode is OwnerMode.UPSTREAM), None)
+    if owner is not None:
+        return Ownership(OwnerMode.UPSTREAM, layers, rows, owner.origin, f"first served from {owner.origin}")
+    return Ownership(OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it")

@@ -1,0 +1,191 @@
+"""Writing packages: the use case behind every upload, delete, yank and tag.
+
+The order is always the same: may this actor, does the name belong here, keep the bytes durably, then write the rows in
+one transaction, then audit. A client is told of success only after all of it, so nothing that it heard of is lost.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.errors import Blocked, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
+from gateway.layers import ownership
+from gateway.model import HOSTED_LAYER, Actor, Digest, OwnerMode, Repository, Scope
+from gateway.permit import Permit
+from gateway.services import Services
+from gateway.store.audit import AuditEntry
+from gateway.store.blobs import Upload
+from gateway.store.packages import HostedPackage
+from gateway.store.rows import Committed, Edit, NewFileRow, Staged
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file to publish. `upload` is finished but not yet kept; `attachments`: kind → (bytes, content type).
+
+    hashes: algorithm → hex of everything that the adapter's documents promise, sha256 among them.
+    uploaded_at: RFC 3339 with `Z`.
+    """
+
+    filename: str
+    version: str
+    upload: Upload
+    hashes: Mapping[str, str]
+    uploaded_at: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    attachments: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
+
+
+class Publish:
+    """Writes of one actor in one repository."""
+
+    __slots__ = ("_format", "_permit", "_services", "actor", "repository", "request_id")
+
+    def __init__(self, services: Services, repository: Repository, actor: Actor, request_id: str = "") -> None:
+        self._services = services
+        self._permit = Permit(services, repository, actor)
+        self._format = services.formats[repository.key.type]
+        self.repository = repository
+        self.actor = actor
+        self.request_id = request_id
+
+    def require(self, scope: Scope, package: str | None = None) -> None:
+        """Raise Unauthenticated or Forbidden unless the actor has `scope` on the canonical name."""
+        row = self._services.packages.get(self.repository.id, package) if package is not None else None
+        self._permit.require(scope, package, is_restricted=row is not None and row.is_restricted)
+
+    async def begin(self, package: str, *, refuse_known_upstream: bool = False) -> HostedPackage | None:
+        """Check that the actor may publish this name here, and return what is hosted of it already.
+
+        Raises NameTaken for a name that an upstream owns, until an admin claims it; with `refuse_known_upstream` also
+        for the first publish of an unreserved name that an upstream knows.
+        """
+        self.require(Scope.WRITE, package)
+        if HOSTED_LAYER not in self.repository.layers:
+            raise Forbidden(f"{self.repository.key} has no hosted layer to publish into")
+        owned = ownership(self._services, self.repository, package)
+        row = owned.rows.get(self.repository.id)
+        if row is not None and row.owner_mode is not OwnerMode.UPSTREAM:
+            return await self._services.packages.hosted(self.repository.id, package)
+        if owned.mode is OwnerMode.MERGED or self.repository.is_reserved(package):
+            return await self._services.packages.hosted(self.repository.id, package)
+        if owned.mode is OwnerMode.UPSTREAM and owned.origin:
+            raise NameTaken(f"{package} is served from {owned.origin}; an admin must claim the name before it is published")
+        if refuse_known_upstream and (known := await self._known_upstream(package)):
+            raise NameTaken(f"{package} exists on {known}; an admin must claim the name before it is published")
+        return None
+
+    def upload(self, algorithms: tuple[str, ...] = ("sha256",)) -> AbstractAsyncContextManager[Upload]:
+        """A temporary file in the hosted store, hashed while it is written and bounded by `max_upload_size`."""
+        return self._services.hosted.upload(self._services.config.server.max_upload_size, algorithms)
+
+    async def commit(
+        self,
+        package: str,
+        files: Sequence[NewFile],
+        *,
+        facts: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Keep the bytes, then publish the files in one transaction.
+
+        Raises AlreadyExists for a name with other bytes, NameRetired for one that was deleted, NameTaken.
+        """
+        self.require(Scope.WRITE, package)
+        rows = [await self._keep(file) for file in files]
+        committed = await self._services.packages.commit(
+            self.repository.id,
+            package,
+            rows,
+            facts=None if facts is None else dict(facts),
+            tags=dict(tags or {}),
+            actor=self.actor.name,
+        )
+        await self.note("publish", package, files=[file.filename for file in files], created=committed.created)
+        return committed
+
+    async def edit(
+        self, package: str, edit: Edit, *, expected_revision: int | None = None, scope: Scope = Scope.WRITE
+    ) -> int:
+        """Change a hosted package in one transaction; deletions always need the delete scope. Returns the revision."""
+        deletes = bool(edit.delete_files) or edit.delete_package
+        self.require(Scope.DELETE if deletes else scope, package)
+        revision = await self._services.packages.edit(self.repository.id, package, edit, expected_revision)
+        await self.note("delete" if deletes else "edit", package, files=list(edit.delete_files), revision=revision)
+        return revision
+
+    async def hosted(self, package: str) -> HostedPackage | None:
+        """What is hosted here of a canonical name, with tombstones, revision and tags; needs the read scope."""
+        self.require(Scope.READ, package)
+        return await self._services.packages.hosted(self.repository.id, package)
+
+    async def stage(self, row: Staged) -> None:
+        """Keep a version for approval; its bytes must have been kept with `keep`."""
+        await self._services.packages.stage_put(row)
+        await self.note("stage", row.package, version=row.version)
+
+    async def staged(self) -> list[Staged]:
+        """What waits for approval in this repository, of packages that the actor may write."""
+        rows = await self._services.packages.stage_list(self.repository.id)
+        return [row for row in rows if self._permit.allows(Scope.WRITE, row.package)]
+
+    async def unstage(self, row: Staged, outcome: str) -> None:
+        """Forget a staged version; `outcome` is what the audit says."""
+        self.require(Scope.WRITE, row.package)
+        await self._services.packages.stage_remove(row.id)
+        await self.note(outcome, row.package, version=row.version)
+
+    async def keep(self, upload: Upload) -> Digest:
+        """Make an upload's bytes durable in the hosted store without publishing them yet."""
+        return await upload.keep(None)
+
+    def read_kept(self, digest: Digest) -> AsyncIterator[bytes]:
+        """The bytes of a kept upload, in order."""
+        return self._services.hosted.chunks(digest)
+
+    async def note(self, action: str, package: str, **detail: Any) -> None:
+        """Record what was done in the audit table."""
+        await self._services.audit.append(
+            [
+                AuditEntry(
+                    actor=self.actor.name,
+                    action=action,
+                    repository=str(self.repository.key),
+                    package=package,
+                    detail=detail,
+                    address=self.actor.address,
+                    request_id=self.request_id,
+                )
+            ]
+        )
+
+    async def _keep(self, file: NewFile) -> NewFileRow:
+        digest = await file.upload.keep(None)
+        attachments = {}
+        for kind, (body, content_type) in file.attachments.items():
+            async with self.upload() as upload:
+                await upload.write(body)
+                attachments[kind] = (await upload.keep(None), len(body), content_type)
+        return NewFileRow(
+            file.filename,
+            file.version,
+            digest,
+            file.upload.size,
+            dict(file.hashes),
+            dict(file.facts),
+            file.uploaded_at,
+            attachments,
+        )
+
+    async def _known_upstream(self, package: str) -> str | None:
+        """The first upstream that knows this name. One in trouble counts as not knowing it: a publish need not wait."""
+        for layer in ownership(self._services, self.repository, package).upstreams():
+            assert layer.upstream is not None
+            try:
+                held = await self._services.documents.get(layer.upstream, self._format.ask_listing(package))
+            except (UpstreamTrouble, UpstreamCorrupt, Blocked):
+                continue
+            if held is not None:
+                return layer.name
+        return None

@@ -1,0 +1,430 @@
+"""Reading packages: the use case behind every GET of a listing, a file or a sidecar.
+
+Each read checks access, asks `gateway.layers` who owns the name, and only then touches hosted state, the cache or an
+upstream. Rendered pages are kept as ready bytes under everything that selects their content. Nothing here knows an
+ecosystem; what must be parsed or rendered is handed in by the adapter.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from isal import igzip
+
+from gateway.documents import Held
+from gateway.errors import FileUnknown, PackageUnknown
+from gateway.format import Ask, Document
+from gateway.layers import Layer, Ownership, flatten, ownership
+from gateway.model import HOSTED_LAYER, Actor, Digest, File, Listing, OwnerMode, Page, Repository, Scope, Visibility
+from gateway.permit import Permit
+from gateway.services import Services
+from gateway.store.blobs import FileBlobs, OpenBlob
+from gateway.store.packages import HostedPackage
+from gateway.store.rows import CachedFile
+from gateway.store.spool import Expected, Follower
+from gateway.upstream.client import Status
+from gateway.upstream.registry import Upstream
+
+T = TypeVar("T")
+_BIG = 256 * 1024  # bytes of a document from which parsing and rendering leave the loop
+_ETAG_HASHES = ("sha256", "sha512", "sha384", "sha1", "md5")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What an adapter made of a listing. weak: the ETag shall be weak (a proxy may compress the body)."""
+
+    body: bytes
+    content_type: str
+    weak: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file that may be sent. `open` gives its verified bytes: a blob, or the follower of a running fetch.
+
+    size: bytes, None while unknown. etag: with quotes, made of the strongest promised hash, or empty.
+    digest: of a warm blob, for the fast path; None when cold. path: where the warm blob lies.
+    """
+
+    filename: str
+    size: int | None
+    etag: str
+    layer: str
+    open: Callable[[], Awaitable[OpenBlob | Follower]]
+    digest: Digest | None = None
+    store: FileBlobs | None = None
+    uploaded_at: str | None = None
+    is_hosted: bool = False
+    is_private: bool = True
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def freshness(self) -> str:
+        """`hit` or `miss`, for the log."""
+        return "hit" if self.digest is not None else "miss"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a listing comes from: hosted rows as of a revision, or a held document."""
+
+    layer: Layer
+    hosted: HostedPackage | None = None
+    held: Held | None = None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        if self.hosted is not None:
+            return (HOSTED_LAYER, self.layer.repository.id, self.hosted.row.revision)
+        assert self.held is not None
+        return (self.held.upstream.name, self.held.row.digest)
+
+
+class Pull:
+    """Reads of one actor in one repository."""
+
+    __slots__ = ("_format", "_permit", "_services", "actor", "repository")
+
+    def __init__(self, services: Services, repository: Repository, actor: Actor) -> None:
+        self._services = services
+        self._permit = Permit(services, repository, actor)
+        self._format = services.formats[repository.key.type]
+        self.repository = repository
+        self.actor = actor
+
+    # ── listings ─────────────────────────────────────────────────────────────────────────────────────────────────
+    async def page(self, package: str, variant: str, render: Callable[[Listing], Rendered]) -> Page:
+        """The rendered listing of a canonical name; `variant` names whatever else selects its content.
+
+        Raises Unauthenticated, Forbidden, PackageUnknown, Blocked, UpstreamTrouble or UpstreamCorrupt.
+        """
+        sources = await self._sources(package)
+        key = (self.repository.id, package, variant, tuple(source.identity for source in sources))
+        page = self._services.memos.pages.get(key)
+        if page is None:
+
+            async def build() -> Page:
+                listing = await self._listing(package, sources)
+                return await _off_loop(_weight(sources), lambda: _finish(render(listing), variant))
+
+            page = await asyncio.shield(self._services.flights.join(key, build, f"render {package}"))
+            if len(page.body) < self._services.memos.pages.maxsize // 4:
+                self._services.memos.pages[key] = page
+        return self._with_freshness(page, sources)
+
+    async def listing(self, package: str) -> Listing:
+        """Everything this repository offers of a canonical name; raises as `page` does."""
+        return await self._listing(package, await self._sources(package))
+
+    async def names(self) -> list[str]:
+        """Canonical names of hosted and already cached packages that the actor may read, sorted."""
+        self._permit.require(Scope.READ)
+        found: set[str] = set()
+        for repository in {layer.repository.id: layer.repository for layer in self._visible()}.values():
+            for name in await self._services.packages.names(repository.id):
+                row = self._services.packages.get(repository.id, name)
+                if row is not None and self._allows(repository, name, is_restricted=row.is_restricted):
+                    found.add(name)
+        return sorted(found)
+
+    def may(self, package: str, scope: Scope) -> bool:
+        """Whether the actor has `scope` on the canonical name here."""
+        row = self._services.packages.get(self.repository.id, package)
+        return self._permit.allows(scope, package, is_restricted=row is not None and row.is_restricted)
+
+    def require(self, scope: Scope, package: str | None = None) -> None:
+        """Raise Unauthenticated or Forbidden unless the actor has `scope` here."""
+        row = self._services.packages.get(self.repository.id, package) if package is not None else None
+        self._permit.require(scope, package, is_restricted=row is not None and row.is_restricted)
+
+    def owner_mode(self, package: str) -> OwnerMode:
+        """Which layer owns the canonical name."""
+        return ownership(self._services, self.repository, package).mode
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
+    async def file(self, package: str, filename: str, sha256: str | None = None) -> OpenFile:
+        """The file of that name, with that digest if one is given; raises FileUnknown or as `page` does."""
+        owned = self._authorise(package)
+        for layer in self._readable(owned.hosted(), package, owned):
+            if (hosted := await self._hosted_file(layer, package, filename, sha256)) is not None:
+                return hosted
+        for layer in self._readable(owned.upstreams(), package, owned):
+            cached = self._services.blob_rows.cached(layer.repository.id, package, filename, sha256)
+            if cached is not None and (warm := self._warm(cached)) is not None:
+                return warm
+        if not owned.upstreams():
+            raise FileUnknown(f"{package} has no file {filename}")
+        return await self._from_upstream(package, filename, sha256)
+
+    async def sidecar(self, package: str, filename: str, kind: str, sha256: str | None = None) -> OpenFile:
+        """What belongs to a file: its `metadata`, signature or provenance. Raises FileUnknown or as `page` does."""
+        owned = self._authorise(package)
+        name = f"{filename}.{kind}"
+        for layer in self._readable(owned.hosted(), package, owned):
+            hosted = await self._services.packages.hosted(layer.repository.id, package)
+            attachment = hosted.attachments.get(filename, {}).get(kind) if hosted is not None else None
+            if attachment is not None:
+                return self._blob(name, attachment.digest, attachment.size, {"sha256": attachment.digest.hex})
+        for layer in self._readable(owned.upstreams(), package, owned):
+            cached = self._services.blob_rows.cached(layer.repository.id, package, name, None)
+            if cached is not None and (warm := self._warm(cached)) is not None:
+                return warm
+        if not owned.upstreams():
+            raise FileUnknown(f"{package} has no {name}")
+        return await self._sidecar_from_upstream(package, filename, kind, sha256)
+
+    # ── upstream documents that are not one package's ────────────────────────────────────────────────────────────
+    async def ask_upstream(self, ask: Ask) -> Document | None:
+        """A document of the first upstream, such as a search; None where there is none or it is absent."""
+        self._permit.require(Scope.READ)
+        for layer in self._visible():
+            if layer.upstream is not None:
+                held = await self._services.documents.get(layer.upstream, ask)
+                return None if held is None else await self._services.documents.load(held)
+        return None
+
+    async def post_upstream(self, path: str, body: bytes, content_type: str) -> Document | None:
+        """Send `body` to the first upstream and return its answer; None where there is none or it is absent."""
+        self._permit.require(Scope.READ)
+        limit = self._services.config.cache.max_document_size
+        for layer in self._visible():
+            if layer.upstream is not None:
+                reply = await self._services.client.post(layer.upstream, path, body, content_type, limit)
+                return reply.document if reply.status is Status.OK else None
+        return None
+
+    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _authorise(self, package: str) -> Ownership:
+        owned = ownership(self._services, self.repository, package)
+        row = owned.rows.get(self.repository.id)
+        self._permit.require(Scope.READ, package, is_restricted=row is not None and row.is_restricted)
+        return owned
+
+    def _allows(self, repository: Repository, package: str | None, *, is_restricted: bool) -> bool:
+        return self._permit.allows(Scope.READ, package, is_restricted=is_restricted, repository=repository)
+
+    def _visible(self) -> list[Layer]:
+        """All layers of repositories that the actor may read: a group opens no door to its members."""
+        layers = flatten(self._services, self.repository)
+        return [x for x in layers if self._allows(x.repository, None, is_restricted=False)]
+
+    def _readable(self, layers: list[Layer], package: str, owned: Ownership) -> list[Layer]:
+        def is_restricted(layer: Layer) -> bool:
+            row = owned.rows.get(layer.repository.id)
+            return row is not None and row.is_restricted
+
+        return [x for x in layers if self._allows(x.repository, package, is_restricted=is_restricted(x))]
+
+    async def _sources(self, package: str) -> list[_Source]:
+        owned = self._authorise(package)
+        sources: list[_Source] = []
+        for layer in self._readable(owned.hosted(), package, owned):
+            if layer.repository.id not in owned.rows:
+                continue
+            hosted = await self._services.packages.hosted(layer.repository.id, package)
+            if hosted is not None and (hosted.files or hosted.tombstones):
+                sources.append(_Source(layer, hosted=hosted))
+                break
+        for layer in self._readable(owned.upstreams(), package, owned):
+            assert layer.upstream is not None
+            held = await self._services.documents.get(layer.upstream, self._format.ask_listing(package))
+            if held is not None:
+                sources.append(_Source(layer, held=held))
+                break
+        if not sources:
+            raise PackageUnknown(f"no package {package} in {self.repository.key}")
+        return sources
+
+    async def _listing(self, package: str, sources: list[_Source]) -> Listing:
+        listings = [await self._one_listing(package, source) for source in sources]
+        if len(listings) == 1:
+            return listings[0]
+        return self._format.merge(listings[0], listings[1])
+
+    async def _one_listing(self, package: str, source: _Source) -> Listing:
+        if source.hosted is not None:
+            return _hosted_listing(package, source.hosted)
+        held = source.held
+        assert held is not None
+        key = (held.upstream.name, held.row.digest, package)
+        known = self._services.memos.listings.get(key)
+        if known is not None:
+            return known
+        document = await self._load(held, package)
+        hosts = held.upstream.hosts
+        listing = await _off_loop(
+            len(document.body), lambda: self._format.parse_listing(package, document, held.upstream.name, hosts)
+        )
+        self._services.memos.listings[key] = listing
+        return listing
+
+    async def _load(self, held: Held, package: str) -> Document:
+        try:
+            return await self._services.documents.load(held)
+        except FileUnknown:
+            await self._services.documents.forget(held)
+        again = await self._services.documents.get(held.upstream, self._format.ask_listing(package))
+        if again is None:
+            raise PackageUnknown(f"no package {package} in {self.repository.key}")
+        return await self._services.documents.load(again)
+
+    def _with_freshness(self, page: Page, sources: list[_Source]) -> Page:
+        """The page with headers that depend on now: how long clients may keep it, and whether it is stale."""
+        held = sources[-1].held
+        share = () if self.repository.visibility is Visibility.PUBLIC else ("private",)
+        if held is None or len(sources) > 1:
+            control, freshness = ", ".join((*share, "no-cache")), "hosted" if held is None else held.freshness
+        else:
+            control, freshness = ", ".join((*share, f"max-age={int(min(600, held.remaining))}")), held.freshness
+        headers = (*page.headers, ("Cache-Control", control))
+        if freshness == "trouble":
+            headers = (*headers, ("Warning", '110 - "response is stale"'))
+        return replace(
+            page,
+            headers=headers,
+            layer="+".join(source.layer.name for source in sources),
+            freshness=freshness,
+            remaining=0.0 if freshness in {"stale", "trouble"} else 1e9 if held is None else held.remaining,
+        )
+
+    async def _hosted_file(self, layer: Layer, package: str, filename: str, sha256: str | None) -> OpenFile | None:
+        hosted = await self._services.packages.hosted(layer.repository.id, package)
+        file = hosted.find(filename) if hosted is not None else None
+        if file is None or file.sha256 is None or sha256 not in {None, file.sha256}:
+            return None
+        opened = self._blob(filename, Digest.sha256(file.sha256), file.size or 0, file.hashes)
+        return replace(opened, uploaded_at=file.uploaded_at)
+
+    def _blob(self, name: str, digest: Digest, size: int, hashes: Mapping[str, str]) -> OpenFile:
+        store = self._services.hosted
+
+        async def opened() -> OpenBlob:
+            return store.open(digest)
+
+        return OpenFile(
+            name,
+            size,
+            _etag(hashes),
+            HOSTED_LAYER,
+            opened,
+            digest,
+            store,
+            is_hosted=True,
+            is_private=self.repository.visibility is not Visibility.PUBLIC,
+            hashes=hashes,
+        )
+
+    def _warm(self, cached: CachedFile) -> OpenFile | None:
+        """The cached file, unless its blob was evicted meanwhile."""
+        store = self._services.cache
+        if store.has(cached.digest) is None:
+            return None
+
+        async def opened() -> OpenBlob:
+            return store.open(cached.digest)
+
+        return OpenFile(
+            cached.filename,
+            cached.size,
+            _etag(cached.hashes),
+            cached.upstream,
+            opened,
+            cached.digest,
+            store,
+            is_private=self.repository.visibility is not Visibility.PUBLIC,
+            hashes=cached.hashes,
+        )
+
+    async def _from_upstream(self, package: str, filename: str, sha256: str | None) -> OpenFile:
+        for source in await self._sources(package):
+            if source.held is None:
+                continue
+            listing = await self._one_listing(package, source)
+            file = listing.find(filename)
+            if file is not None and file.url is not None and sha256 in {None, file.sha256}:
+                return self._cold(source.layer, package, filename, file.url, file.hashes, file.size, file)
+        raise FileUnknown(f"{package} has no file {filename}")
+
+    async def _sidecar_from_upstream(self, package: str, filename: str, kind: str, sha256: str | None) -> OpenFile:
+        for source in await self._sources(package):
+            if source.held is None:
+                continue
+            file = (await self._one_listing(package, source)).find(filename)
+            url = self._format.sidecar_url(file, kind) if file is not None else None
+            if file is not None and url is not None and sha256 in {None, file.sha256}:
+                promised = file.facts.get(f"{kind}_sha256")
+                hashes = {"sha256": promised} if isinstance(promised, str) else {}
+                return self._cold(source.layer, package, f"{filename}.{kind}", url, hashes, None, file)
+        raise FileUnknown(f"{package} has no {filename}.{kind}")
+
+    def _cold(
+        self, layer: Layer, package: str, name: str, url: str, hashes: Mapping[str, str], size: int | None, file: File
+    ) -> OpenFile:
+        upstream = layer.upstream
+        assert upstream is not None
+        services, repository = self._services, layer.repository
+
+        async def done(digest: Digest, length: int, _: Mapping[str, str]) -> None:
+            await services.packages.adopt(repository.id, package, upstream.name)
+            await services.blob_rows.add_cached(
+                repository.id, package, name, digest, length, upstream.name, dict(hashes), time.time()
+            )
+
+        async def opened() -> Follower:
+            key = f"{repository.id} {package} {name} {sorted(hashes.items())}"
+            return await services.spools.open(key, Expected(dict(hashes), size), _fetch(services, upstream, url), done)
+
+        return OpenFile(
+            name,
+            size,
+            _etag(hashes),
+            upstream.name,
+            opened,
+            uploaded_at=file.uploaded_at,
+            is_private=self.repository.visibility is not Visibility.PUBLIC,
+            hashes=hashes,
+        )
+
+
+def _fetch(services: Services, upstream: Upstream, url: str) -> Callable[[int], object]:
+    """How the spool gets the file's bytes from `offset` on."""
+
+    @asynccontextmanager
+    async def fetch(offset: int) -> AsyncIterator[object]:
+        async with services.client.stream(upstream, url, offset) as stream:
+            yield stream
+
+    return fetch
+
+
+def _hosted_listing(package: str, hosted: HostedPackage) -> Listing:
+    facts = {**hosted.row.facts, "tags": hosted.tags, "revision": hosted.row.revision}
+    return Listing(package, hosted.files, facts)
+
+
+def _finish(rendered: Rendered, variant: str) -> Page:
+    """The page with its ETag (of body and variant, so that no form revives another) and its compressed body."""
+    body = rendered.body
+    mark = hashlib.sha256(variant.encode() + b"\0" + body).hexdigest()[:40]
+    gzip = igzip.compress(body, compresslevel=1, mtime=0) if len(body) > 1000 else None
+    etag = f'W/"{mark}"' if rendered.weak else f'"{mark}"'
+    return Page(body, rendered.content_type, etag, gzip, rendered.headers)
+
+
+def _etag(hashes: Mapping[str, str]) -> str:
+    """A strong ETag from the strongest promised hash: the same on every node, warm or cold."""
+    return next((f'"{a}:{hashes[a]}"' for a in _ETAG_HASHES if a in hashes), "")
+
+
+def _weight(sources: list[_Source]) -> int:
+    return max((source.held.row.size if source.held is not None else 0) for source in sources)
+
+
+async def _off_loop(weight: int, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if weight > _BIG else work()

@@ -1,0 +1,77 @@
+"""What the use cases work with, built once by `gateway.app` and handed down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cachetools import LRUCache
+
+from gateway.config import Config
+from gateway.documents import Documents
+from gateway.format import Format
+from gateway.model import Listing, Page, Repository, RepositoryKey
+from gateway.store.audit import Audit
+from gateway.store.blob_rows import BlobRows
+from gateway.store.blobs import FileBlobs
+from gateway.store.database import Database
+from gateway.store.identities import Identities
+from gateway.store.packages import Packages
+from gateway.store.repositories import Repositories
+from gateway.store.spool import Spools
+from gateway.tasks import Flights, Tasks
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.registry import Upstream
+
+
+def _size_of_page(page: Page) -> int:
+    return len(page.body) + len(page.gzip or b"") + 500
+
+
+@dataclass(slots=True)
+class Memos:
+    """What this process keeps ready, bounded: rendered pages by bytes, parsed listings by number."""
+
+    pages: LRUCache[object, Page]
+    listings: LRUCache[object, Listing] = field(default_factory=lambda: LRUCache(64))
+    rights: LRUCache[object, object] = field(default_factory=lambda: LRUCache(10_000))
+
+    @classmethod
+    def of(cls, memory: int) -> "Memos":
+        """`memory`: bytes for rendered pages."""
+        return cls(LRUCache(memory, getsizeof=_size_of_page))
+
+
+@dataclass(slots=True)
+class Services:
+    """Stores, pipelines and configuration of one worker."""
+
+    config: Config
+    database: Database
+    repositories: Repositories
+    packages: Packages
+    blob_rows: BlobRows
+    identities: Identities
+    audit: Audit
+    hosted: FileBlobs
+    cache: FileBlobs
+    spools: Spools
+    client: UpstreamClient
+    documents: Documents
+    upstreams: Mapping[str, Upstream]
+    formats: Mapping[str, Format]
+    tasks: Tasks
+    memos: Memos
+    flights: Flights
+    _known: dict[RepositoryKey, Repository] = field(default_factory=dict)
+    _known_at: int = -1
+
+    def repository(self, key: RepositoryKey) -> Repository | None:
+        """The repository of that key, as of the newest change by any worker."""
+        return self.known().get(key)
+
+    def known(self) -> dict[RepositoryKey, Repository]:
+        """All repositories, re-read when the catalogue's `repositories` epoch moved."""
+        epoch = self.database.epoch("repositories")
+        if epoch != self._known_at:
+            self._known = {repository.key: repository for repository in self.repositories.load()}
+            self._known_at = epoch
+        return self._known

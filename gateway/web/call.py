@@ -1,0 +1,154 @@
+"""One request to one repository, as a handler sees it: decoded path, bound use cases, and ways to answer.
+
+A handler cannot forget security, since `pull` and `publish` are already bound to actor and repository.
+"""
+
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from gateway.adapter import Adapter
+from gateway.auth.accounts import Accounts
+from gateway.errors import Invalid, TooLarge
+from gateway.model import Actor, Page, Repository, Visibility
+from gateway.publish import Publish
+from gateway.pull import OpenFile, Pull
+from gateway.services import Services
+from gateway.web.answers import Answer, Headers
+from gateway.web.file_answer import FileAnswer
+from gateway.web.ready import etag_matches, page_answer
+
+
+class Call:
+    """One request. `path`: decoded captures of the route. `base`, `root`: our external addresses, ending in a slash."""
+
+    def __init__(
+        self,
+        services: Services,
+        adapter: Adapter,
+        repository: Repository,
+        actor: Actor,
+        request: web.BaseRequest,
+        path: Mapping[str, str],
+        base: str,
+        root: str,
+        request_id: str,
+    ) -> None:
+        self.services = services
+        self.adapter = adapter
+        self.repository = repository
+        self.actor = actor
+        self.request = request
+        self.path = path
+        self.base = base
+        self.root = root
+        self.request_id = request_id
+        self.package = ""  # for the log: the canonical name, once a handler knows it
+        self.headers = request.headers
+        self.method = request.method
+        self.accept = request.headers.get("Accept", "")
+
+    @cached_property
+    def pull(self) -> Pull:
+        """Reads, bound to this actor and repository."""
+        return Pull(self.services, self.repository, self.actor)
+
+    @cached_property
+    def publish(self) -> Publish:
+        """Writes, bound to this actor and repository."""
+        return Publish(self.services, self.repository, self.actor, self.request_id)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Tokens, users and organisations, as far as this actor may manage them."""
+        return Accounts(self.services.identities, self.services.audit, self.actor)
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The decoded query; of a repeated key the last value."""
+        raw = self.request.raw_path.partition("?")[2]
+        return dict(parse_qsl(raw, keep_blank_values=True, max_num_fields=100))
+
+    # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def page(self, page: Page) -> Answer:
+        """A rendered document: ETag, 304, compression and HEAD are handled here."""
+        return page_answer(page, self.request)
+
+    def file(
+        self, file: OpenFile, *, content_type: str = "application/octet-stream", headers: Headers = ()
+    ) -> Answer:
+        """A file's bytes: Range, If-Range, If-None-Match and HEAD are handled here."""
+        share = "private" if self.repository.visibility is not Visibility.PUBLIC else "public"
+        control = ("Cache-Control", f"{share}, max-age=365000000, immutable")
+        return FileAnswer(file, (("Content-Type", content_type), control, *headers))
+
+    def json(self, value: Any, status: int = 200, headers: Headers = ()) -> Answer:
+        """A JSON body whose content type is exactly `application/json`."""
+        return Answer(status, (("Content-Type", "application/json"), *headers), msgspec.json.encode(value))
+
+    def text(
+        self,
+        text: str,
+        status: int = 200,
+        *,
+        content_type: str = "text/plain; charset=utf-8",
+        headers: Headers = (),
+        reason: str | None = None,
+    ) -> Answer:
+        """A text body; `reason` becomes the reason phrase."""
+        return Answer(status, (("Content-Type", content_type), *headers), text.encode(), reason)
+
+    def redirect(self, location: str, status: int = 301) -> Answer:
+        """A redirect; `location` is absolute, or relative to this repository's base."""
+        target = location if location.startswith(("http://", "https://")) else self.base + location
+        return Answer(status, (("Location", target), ("Cache-Control", "no-store")))
+
+    def matches(self, etag: str) -> bool:
+        """Whether If-None-Match names this ETag (weak comparison, RFC 9110 §13.1.2)."""
+        return etag_matches(self.headers.get("If-None-Match"), etag)
+
+    # ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────
+    async def body(self, limit: int) -> bytes:
+        """The whole body, decompressed; raises TooLarge over `limit` bytes before or after decompression."""
+        encoding = self.headers.get("Content-Encoding", "identity").lower()
+        inflate = zlib.decompressobj(wbits=47) if encoding in {"gzip", "deflate"} else None
+        if inflate is None and encoding not in {"", "identity"}:
+            raise Invalid(f"content encoding {encoding[:20]!r} is not understood")
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks(limit):
+            try:
+                plain = chunk if inflate is None else inflate.decompress(chunk, limit + 1 - size)
+            except zlib.error as error:
+                raise Invalid(f"the body is not {encoding}") from error
+            size += len(plain)
+            if size > limit:
+                raise TooLarge(f"the body has more than {limit} bytes")
+            parts.append(plain)
+        return b"".join(parts)
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The raw body as it comes; raises TooLarge over `limit` bytes."""
+        declared = self.request.content_length
+        if declared is not None and declared > limit:
+            raise TooLarge(f"the body has {declared} bytes, more than {limit}")
+        size = 0
+        async for chunk in self.request.content.iter_any():
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"the body has more than {limit} bytes")
+            yield chunk
+
+    async def drain(self) -> None:
+        """Read and drop what is left of the body, so that the client sees our answer rather than a reset."""
+        limit = self.services.config.server.max_upload_size
+        left = limit
+        async for chunk in self.request.content.iter_any():
+            left -= len(chunk)
+            if left < 0:
+                return

@@ -1,0 +1,193 @@
+"""Responses that may be sent again as they are: ready bytes, kept under everything that selected them.
+
+The key holds every part of a request that can change the answer (path, host, credentials, Accept, Accept-Encoding,
+address); an entry also names the catalogue's epochs that it was made under and a time, and is dropped when any of them
+moved. So a hit costs no routing, no token look-up, no decision and no rendering, and a publish, a grant or a revoked
+token is seen by the next request all the same. Requests that ask for anything unusual never get here.
+"""
+
+import os
+from dataclasses import dataclass
+
+from aiohttp import web
+from cachetools import LRUCache
+
+from gateway.model import Page
+from gateway.store.database import Database
+from gateway.web.answers import Answer, ReadyAnswer, serialise, status_line
+
+_UNUSUAL = ("Range", "If-Range", "Cookie", "X-NuGet-ApiKey", "Expect", "Upgrade")
+_FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded")
+
+Key = tuple[str | None, ...]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One response. `path`: the file whose bytes are the body; empty for a body in memory.
+
+    epochs: (scope, generation) pairs that must still hold. until: POSIX seconds. sequence: when that was last checked.
+    The names are for the log.
+    """
+
+    start: bytes
+    not_modified: bytes
+    etag: str
+    body: bytes
+    path: str
+    size: int
+    epochs: tuple[tuple[str, int], ...]
+    until: float
+    sequence: int
+    actor: str
+    type: str
+    repository: str
+    package: str
+    layer: str
+    freshness: str
+    token: int | None = None
+    digest: str = ""
+
+
+class PageAnswer(Answer):
+    """A page as sent once; `page` and `gzip` let the mount keep it for the next request."""
+
+    __slots__ = ("page",)
+
+    def __init__(self, page: Page, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        super().__init__(status, headers, body)
+        self.page = page
+        self.layer = page.layer
+        self.freshness = page.freshness
+
+
+class Ready:
+    """The table of one process, bounded by the bytes it keeps."""
+
+    def __init__(self, database: Database, memory: int, *, is_forwarded: bool) -> None:
+        """`memory`: bytes. `is_forwarded`: whether a trusted proxy may tell us who asks."""
+        self._database = database
+        self._entries: LRUCache[Key, Entry] = LRUCache(memory, getsizeof=lambda e: len(e.body) + 2000)
+        self._is_forwarded = is_forwarded
+
+    def key(self, request: web.BaseRequest) -> Key | None:
+        """What selects the answer, or None for a request that the table does not serve."""
+        headers = request.headers
+        if request.method != "GET":
+            return None
+        for name in _UNUSUAL:
+            if name in headers:
+                return None
+        seen = (
+            request.raw_path,
+            headers.get("Host"),
+            headers.get("Authorization"),
+            headers.get("Accept"),
+            headers.get("Accept-Encoding"),
+            request.remote,
+        )
+        return seen if not self._is_forwarded else (*seen, *(headers.get(name) for name in _FORWARDED))
+
+    def find(self, key: Key, now: float) -> Entry | None:
+        """The entry for this key if nothing that it depends on has moved."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        sequence = self._database.sequence()
+        if entry.sequence != sequence:
+            if any(self._database.epoch(scope) != value for scope, value in entry.epochs):
+                self._entries.pop(key, None)
+                return None
+            entry.sequence = sequence
+        if now >= entry.until:
+            self._entries.pop(key, None)
+            return None
+        return entry
+
+    def keep(self, key: Key, entry: Entry) -> None:
+        """Keep an entry, unless it alone would fill the table."""
+        if len(entry.body) < self._entries.maxsize // 4:
+            self._entries[key] = entry
+
+    def forget(self, key: Key) -> None:
+        """Drop an entry whose file is gone."""
+        self._entries.pop(key, None)
+
+
+def answer_of(entry: Entry, if_none_match: str | None) -> ReadyAnswer:
+    """The entry as a response; raises OSError when its file was evicted."""
+    if if_none_match is not None and etag_matches(if_none_match, entry.etag):
+        answer = ReadyAnswer(304, entry.not_modified, b"")
+    else:
+        answer = ReadyAnswer(200, entry.start, _read(entry.path, entry.size) if entry.path else entry.body)
+    answer.layer = entry.layer
+    answer.freshness = entry.freshness
+    return answer
+
+
+def _read(path: str, size: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        body = os.pread(descriptor, size, 0)
+    finally:
+        os.close(descriptor)
+    if len(body) != size:
+        raise OSError(f"{path} is shorter than {size} bytes")
+    return body
+
+
+def page_answer(page: Page, request: web.BaseRequest) -> Answer:
+    """The page for this request: 304 where the client has it, compressed where the client takes it."""
+    headers = page_headers(page)
+    if etag_matches(request.headers.get("If-None-Match"), page.etag):
+        return PageAnswer(page, 304, headers, b"")
+    body, encoding = body_for(page, request.headers.get("Accept-Encoding"))
+    return PageAnswer(page, 200, (*headers, *encoding), body)
+
+
+def page_headers(page: Page) -> tuple[tuple[str, str], ...]:
+    """The headers of a 200 and a 304 alike."""
+    return (
+        ("Content-Type", page.content_type),
+        ("ETag", page.etag),
+        ("Vary", "Accept, Accept-Encoding, Authorization"),
+        *page.headers,
+    )
+
+
+def body_for(page: Page, accept_encoding: str | None) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """The body that suits `Accept-Encoding`, with its header; gzip or nothing (RFC 9110 §12.5.3)."""
+    if page.gzip is not None and takes_gzip(accept_encoding):
+        return page.gzip, (("Content-Encoding", "gzip"),)
+    return page.body, ()
+
+
+def takes_gzip(accept_encoding: str | None) -> bool:
+    """Whether gzip is acceptable; an absent header and `gzip;q=0` mean no."""
+    for part in (accept_encoding or "").lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in {"gzip", "x-gzip"}:
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Weak comparison with a list or `*` (RFC 9110 §13.1.2)."""
+    if not if_none_match or not etag:
+        return False
+    bare = etag.removeprefix("W/")
+    if if_none_match == etag or if_none_match == bare:  # noqa: PLR1714 the common case, without a loop
+        return True
+    return any(part.strip().removeprefix("W/") in {bare, "*"} for part in if_none_match.split(","))
+
+
+def entry_heads(page: Page, accept_encoding: str | None) -> tuple[bytes, bytes, bytes]:
+    """Serialised starts of the 200 and the 304, and the body."""
+    headers = page_headers(page)
+    body, encoding = body_for(page, accept_encoding)
+    length = b"Content-Length: %d\r\n" % len(body)
+    return (
+        status_line(200) + serialise((*headers, *encoding)) + length,
+        status_line(304) + serialise(headers),
+        body,
+    )
