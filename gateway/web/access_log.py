@@ -30,8 +30,8 @@ class LogWriter:
 
     def __init__(self, target: str) -> None:
         self.dropped = 0
-        self._is_off = target == "off"
-        self._path = None if self._is_off or target in _STREAMS else Path(target)
+        self.is_off = target == "off"
+        self._path = None if self.is_off or target in _STREAMS else Path(target)
         self._fd = _STREAMS.get(target)
         self._waiting: list[bytes] = []
         self._size = 0
@@ -39,7 +39,7 @@ class LogWriter:
         self._owner = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        if not self._is_off:
+        if not self.is_off:
             group = await self._owner.enter_async_context(asyncio.TaskGroup())
             group.create_task(self._writing())
         return self
@@ -54,7 +54,7 @@ class LogWriter:
 
     def put(self, lines: bytes) -> None:
         """Queue complete lines; never blocks."""
-        if self._is_off or not lines:
+        if self.is_off or not lines:
             return
         if self._size + len(lines) > MAX_WAITING:
             self.dropped += lines.count(b"\n")

@@ -9,7 +9,6 @@ environment variable, nothing on the request path.
 import contextlib
 import os
 import time
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,12 +22,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Upper bounds of the latency histogram in milliseconds, for Prometheus and for the `traffic` table alike.
 BOUNDS: tuple[float, ...] = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
-
-
-def bucket(milliseconds: float) -> int:
-    """Which of the `len(BOUNDS) + 1` buckets a duration falls into; the last one is the open end."""
-    return bisect_left(BOUNDS, milliseconds)
-
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "entrepot_requests": ("Requests answered.", ("type", "method", "status")),
@@ -70,7 +63,7 @@ class Metrics:
         self._path = folder / f"{time.time_ns()}-{os.getpid()}.json"
         self._counters: dict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
-        self._latency: dict[str, tuple[list[int], list[float]]] = {}
+        self._latency: dict[str, tuple[list[int], float]] = {}
 
     def count(self, metric: str, labels: tuple[str, ...], amount: float = 1) -> None:
         """Add to a counter of COUNTERS."""
@@ -84,13 +77,10 @@ class Metrics:
         """Set a gauge of GAUGES."""
         self._gauges[metric, labels] = value
 
-    def time(self, type_: str, milliseconds: float) -> None:
-        """Add one duration to the latency histogram."""
-        known = self._latency.get(type_)
-        if known is None:
-            known = self._latency[type_] = ([0] * (len(BOUNDS) + 1), [0.0])
-        known[0][bisect_left(BOUNDS, milliseconds)] += 1
-        known[1][0] += milliseconds / 1000
+    def time(self, type_: str, buckets: Sequence[int], milliseconds: float) -> None:
+        """Add requests to the latency histogram: how many fell below each of BOUNDS and beyond, and their sum."""
+        counts, total = self._latency.get(type_, ([0] * len(buckets), 0.0))
+        self._latency[type_] = ([a + b for a, b in zip(counts, buckets, strict=True)], total + milliseconds / 1000)
 
     def save(self) -> None:
         """Write this process's snapshot for the others (a few KB, renamed into place)."""
@@ -98,7 +88,7 @@ class Metrics:
             os.getpid(),
             [(name, list(labels), value) for (name, labels), value in self._counters.items()],
             [(name, list(labels), value) for (name, labels), value in self._gauges.items()],
-            {type_: (counts, total[0]) for type_, (counts, total) in self._latency.items()},
+            self._latency,
         )
         aside = self._path.with_suffix(".new")
         aside.write_bytes(msgspec.json.encode(snapshot))

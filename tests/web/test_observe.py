@@ -8,7 +8,8 @@ import pytest
 from gateway.errors import StoreTrouble
 from gateway.web.access_log import LogWriter
 from gateway.web.metrics import Metrics
-from gateway.web.observe import Observer, Record, RequestIds, encode_lines
+from gateway.web.observe import Observer, RequestIds
+from gateway.web.record import Record, encode_lines
 
 REQUEST = Record(
     at=1_700_000_000.125,
