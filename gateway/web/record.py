@@ -79,7 +79,7 @@ def encode_lines(records: Iterable[Record]) -> bytes:
             repository,
             package,
             layer,
-            fresh,
+            freshness,
             size,
             ms,
             address,
