@@ -1,0 +1,121 @@
+"""What this process knows of each host that it asks: its breaker, and its counters for the dashboard."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from gateway.errors import UpstreamTrouble
+from gateway.upstream.breaker import Breaker, State
+
+NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHealth:
+    """One host of one upstream. Times are POSIX seconds or None; `failures` counts in a row; `bytes` came from it."""
+
+    name: str
+    host: str
+    state: State
+    failures: int
+    opened_until: float | None
+    last_ok: float | None
+    last_error: str | None
+    requests: int
+    bytes: int
+
+
+class Host:
+    """One host of one upstream. `clock` is monotonic, for the breaker; `now` is the wall clock, for people."""
+
+    __slots__ = ("_clock", "_now", "breaker", "last_error", "last_ok", "name", "received", "requests", "upstream")
+
+    def __init__(self, upstream: str, name: str, clock: Callable[[], float], now: Callable[[], float]) -> None:
+        self.upstream = upstream
+        self.name = name
+        self.breaker = Breaker()
+        self.requests = 0
+        self.received = 0
+        self.last_ok: float | None = None
+        self.last_error: str | None = None
+        self._clock = clock
+        self._now = now
+
+    def admit(self) -> None:
+        """Count a request that is about to leave; raises UpstreamTrouble while the host is left alone."""
+        wait = self.breaker.admit(self._clock())
+        if wait > 0:
+            because = f": {self.last_error}" if self.last_error else ""
+            raise UpstreamTrouble(
+                f"{self.upstream} is left alone for a while{because}", retry_after=wait, host=self.name
+            )
+        self.requests += 1
+
+    def succeeded(self) -> None:
+        """The host answered as it should."""
+        self.breaker.succeed()
+        self.last_ok = self._now()
+
+    def failed(self, why: str) -> None:
+        """The host is in trouble."""
+        self.breaker.fail(self._clock())
+        self.last_error = why
+
+    def limited(self, seconds: float | None) -> float:
+        """The host asked us to come back later; returns the seconds it is paused for."""
+        self.last_error = "it asks for fewer requests"
+        return self.breaker.limit(self._clock(), seconds)
+
+    @contextmanager
+    def watching(self, *, is_repeatable: bool = True) -> Iterator[None]:
+        """Turn a network error inside into UpstreamTrouble and count it; leave the breaker to others if we leave.
+
+        `is_repeatable`: whether the request may be sent again; the error's detail `is_passing` says so.
+        """
+        try:
+            yield
+        except NETWORK_ERRORS as error:
+            why = said(error)
+            self.failed(why)
+            passing = is_repeatable or isinstance(error, aiohttp.ClientConnectorError)
+            raise UpstreamTrouble(f"{self.upstream} {why}", host=self.name, is_passing=passing) from error
+        except BaseException:
+            self.breaker.abandon()
+            raise
+
+    def health(self) -> UpstreamHealth:
+        """What the dashboard shows."""
+        clock = self._clock()
+        until = self.breaker.until(clock)
+        return UpstreamHealth(
+            name=self.upstream,
+            host=self.name,
+            state=self.breaker.state(clock),
+            failures=self.breaker.failures,
+            opened_until=None if until is None else self._now() + until - clock,
+            last_ok=self.last_ok,
+            last_error=self.last_error,
+            requests=self.requests,
+            bytes=self.received,
+        )
+
+
+def said(error: BaseException) -> str:
+    """A network error in words, without addresses: a signed one is a secret."""
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "shows a certificate that we do not trust"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return "is refused by our proxy"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "cannot be reached"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "broke off its answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "sent an answer that is no HTTP, or beyond our bounds"
+    if isinstance(error, aiohttp.ClientConnectionError | ConnectionError):
+        return "hung up"
+    return f"failed ({type(error).__name__})"
