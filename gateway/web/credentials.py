@@ -7,30 +7,17 @@ RubyGems' bare key, and header tokens of NuGet and Maven clients. Nothing here s
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
 
 from multidict import MultiMapping
 
 from gateway.auth import tokens
+from gateway.auth.credential import Credential
 from gateway.errors import Unauthenticated
 
 _MAX_LENGTH = 8192
 _KEY_HEADERS = ("X-NuGet-ApiKey", "Private-Token", "Deploy-Token", "Job-Token")
 _TOKEN_SCHEMES = frozenset({"bearer", "token"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A secret and, for Basic, the user name beside it (None otherwise). The secret stays out of logs and reprs."""
-
-    secret: str = field(repr=False)
-    user: str | None = None
-
-    @property
-    def is_token(self) -> bool:
-        """Whether the secret has the form of one of our tokens; then the user name says nothing."""
-        return tokens.is_well_formed(self.secret)
 
 
 def read_credentials(headers: MultiMapping[str]) -> Credential | None:

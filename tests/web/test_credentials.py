@@ -4,8 +4,9 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.auth import tokens
+from gateway.auth.credential import Credential
 from gateway.errors import Unauthenticated
-from gateway.web.credentials import Credential, read_credentials
+from gateway.web.credentials import read_credentials
 
 TOKEN = tokens.mint()
 OTHER = tokens.mint()
