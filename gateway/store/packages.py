@@ -1,0 +1,255 @@
+"""The packages of all repositories: who owns a name, and what is published under it.
+
+`get` is a point read in the event loop; everything that changes a package is one transaction that raises the
+generation `repository:<id>`. No method knows what an adapter's facts mean.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete
+
+from gateway.errors import Conflict, PackageUnknown
+from gateway.model import Digest, File, OwnerMode
+from gateway.store import schema
+from gateway.store.database import Database, bump, from_json
+from gateway.store.publishing import (
+    SELECT_PACKAGE,
+    apply_edit,
+    change_package,
+    commit_files,
+    count_files,
+    find_package,
+    insert_package,
+    package_row,
+)
+from gateway.store.rows import (
+    Attachment,
+    Committed,
+    Edit,
+    HostedPackage,
+    NewFileRow,
+    PackageRow,
+    PackageSummary,
+)
+from gateway.store.staging import Staging
+
+
+def _assume_stored(_digest: Digest) -> bool:
+    return True
+
+
+class Packages(Staging):
+    """Ownership, hosted files, tags and tombstones; staged versions come with `Staging`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, repository_id: int, name: str) -> PackageRow | None:
+        """The row of a canonical name; a point read."""
+        rows = self._database.point(SELECT_PACKAGE, (repository_id, name))
+        return package_row(rows[0]) if rows else None
+
+    async def hosted(self, repository_id: int, name: str) -> HostedPackage | None:
+        """Everything published under a name, tombstones included; None unless its row is hosted or merged."""
+        known = self.get(repository_id, name)
+        if known is None or known.owner_mode is OwnerMode.UPSTREAM:
+            return None
+        return await self._database.read(lambda connection: _hosted(connection, repository_id, name))
+
+    async def names(self, repository_id: int, mode: OwnerMode | None = None) -> list[str]:
+        """The names with a row in a repository, sorted; with `mode`, only those of that owner mode."""
+        sql = "SELECT name FROM package WHERE repository_id = ? AND owner_mode = coalesce(?, owner_mode) ORDER BY name"
+        parameters = (repository_id, None if mode is None else str(mode))
+        return await self._database.read(lambda connection: list(connection.exec_driver_sql(sql, parameters).scalars()))
+
+    async def summary(self, repository_id: int) -> list[PackageSummary]:
+        """One line for every name of a repository, sorted by name."""
+        return await self._database.read(lambda connection: _summary(connection, repository_id))
+
+    async def commit(
+        self,
+        repository_id: int,
+        name: str,
+        files: Sequence[NewFileRow],
+        *,
+        facts: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        actor: str,
+        is_merged: bool = False,
+        is_stored: Callable[[Digest], bool] = _assume_stored,
+        now: float | None = None,
+    ) -> Committed:
+        """Publish files in one transaction; the same bytes under the same name change nothing.
+
+        facts: None keeps the document-level facts. is_merged: the name is configured as merged, so that an upstream
+        row does not refuse. is_stored: asked for every new digest while the write lock is held, so that a sweep
+        (`BlobRows.drop`) cannot remove bytes that are just being linked; False raises StoreTrouble.
+        Raises NameTaken (an upstream owns the name), AlreadyExists (other bytes), NameRetired (a tombstone).
+        """
+        moment = time.time() if now is None else now
+        return await self._database.write(
+            lambda connection: commit_files(
+                connection,
+                repository_id,
+                name,
+                files,
+                facts=facts,
+                tags=tags or {},
+                actor=actor,
+                is_merged=is_merged,
+                is_stored=is_stored,
+                now=moment,
+            )
+        )
+
+    async def edit(
+        self,
+        repository_id: int,
+        name: str,
+        edit: Edit,
+        expected_revision: int | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Change a hosted package in one transaction; returns the new revision.
+
+        Raises PackageUnknown, FileUnknown (a file to change or delete is not live) and Conflict (the revision moved).
+        """
+        moment = time.time() if now is None else now
+
+        return await self._database.write(
+            lambda connection: apply_edit(connection, repository_id, name, edit, expected_revision, moment)
+        )
+
+    async def adopt(self, repository_id: int, name: str, upstream: str) -> PackageRow:
+        """Note that an upstream owns a name that nobody owns yet; returns the row as it now is.
+
+        The answer may be hosted: somebody published first, and the caller must not serve the upstream's file.
+        """
+
+        def change(connection: Connection) -> PackageRow:
+            row = find_package(connection, repository_id, name)
+            if row is None:
+                bump(connection, f"repository:{repository_id}")
+                return insert_package(connection, repository_id, name, OwnerMode.UPSTREAM, upstream, time.time())
+            if row.owner_mode is OwnerMode.UPSTREAM and not row.origin:
+                change_package(connection, row, origin=upstream)
+                return find_package(connection, repository_id, name) or row
+            return row
+
+        return await self._database.write(change)
+
+    async def claim(self, repository_id: int, name: str) -> PackageRow:
+        """Make a name hosted, whoever owned it; an admin's explicit act. Returns the row."""
+
+        def change(connection: Connection) -> PackageRow:
+            row = find_package(connection, repository_id, name)
+            if row is None:
+                bump(connection, f"repository:{repository_id}")
+                return insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", time.time())
+            if row.owner_mode is not OwnerMode.HOSTED:
+                change_package(connection, row, owner_mode=str(OwnerMode.HOSTED), origin="")
+            return find_package(connection, repository_id, name) or row
+
+        return await self._database.write(change)
+
+    async def release(self, repository_id: int, name: str) -> None:
+        """Give a name back: free if it never had a file, else the upstream's, with its tombstones kept.
+
+        Raises PackageUnknown, and Conflict while files are live. A restricted name stays restricted.
+        """
+
+        def change(connection: Connection) -> None:
+            row = find_package(connection, repository_id, name)
+            if row is None:
+                raise PackageUnknown(f"nobody owns {name} here")
+            if count_files(connection, row.id, live=True):
+                raise Conflict(f"{name} still has published files: delete them before it is released")
+            if row.is_restricted or count_files(connection, row.id, live=False):
+                change_package(connection, row, owner_mode=str(OwnerMode.UPSTREAM), origin="")
+                return
+            connection.execute(delete(schema.package).where(schema.package.c.id == row.id))
+            bump(connection, f"repository:{repository_id}")
+
+        await self._database.write(change)
+
+    async def set_restricted(
+        self, repository_id: int, name: str, flag: bool, *, owner_mode: OwnerMode | None = None
+    ) -> PackageRow:
+        """Let only explicit grants count for a name, or let the repository's count again. Returns the row.
+
+        owner_mode: with it a name without a row gets one of this mode (UPSTREAM: the first upstream to serve it owns
+        it); without it such a name is PackageUnknown.
+        """
+
+        def change(connection: Connection) -> PackageRow:
+            row = find_package(connection, repository_id, name)
+            if row is None:
+                if owner_mode is None:
+                    raise PackageUnknown(f"nobody owns {name} here")
+                row = insert_package(connection, repository_id, name, owner_mode, "", time.time())
+            if row.is_restricted is not flag:
+                change_package(connection, row, is_restricted=flag)
+            return find_package(connection, repository_id, name) or row
+
+        return await self._database.write(change)
+
+
+def _hosted(connection: Connection, repository_id: int, name: str) -> HostedPackage | None:
+    row = find_package(connection, repository_id, name)
+    if row is None or row.owner_mode is OwnerMode.UPSTREAM:
+        return None
+    rows = connection.exec_driver_sql(
+        "SELECT filename, version, digest, size, hashes, facts, uploaded_at, deleted_at FROM file"
+        " WHERE package_id = ? ORDER BY id",
+        (row.id,),
+    ).all()
+    live = tuple(
+        File(
+            filename=filename,
+            version=version,
+            hashes={**from_json(hashes), "sha256": digest},
+            size=size,
+            uploaded_at=uploaded_at,
+            facts=from_json(facts),
+        )
+        for filename, version, digest, size, hashes, facts, uploaded_at, deleted_at in rows
+        if deleted_at is None
+    )
+    tags = connection.exec_driver_sql("SELECT name, version FROM tag WHERE package_id = ? ORDER BY name", (row.id,))
+    return HostedPackage(
+        row=row,
+        files=live,
+        tags=dict(tags.tuples()),
+        attachments=_attachments(connection, row.id),
+        tombstones=frozenset(old[0] for old in rows if old[-1] is not None),
+        tombstone_versions=frozenset(old[1] for old in rows) - {file.version for file in live},
+    )
+
+
+def _attachments(connection: Connection, package_id: int) -> dict[str, dict[str, Attachment]]:
+    rows = connection.exec_driver_sql(
+        "SELECT file.filename, kind, attachment.digest, attachment.size, content_type FROM file"
+        " JOIN attachment ON attachment.file_id = file.id"
+        " WHERE package_id = ? AND deleted_at IS NULL ORDER BY file.id, kind",
+        (package_id,),
+    )
+    found: dict[str, dict[str, Attachment]] = {}
+    for filename, kind, digest, size, content_type in rows:
+        found.setdefault(filename, {})[kind] = Attachment(Digest("sha256", digest), size, content_type)
+    return found
+
+
+def _summary(connection: Connection, repository_id: int) -> list[PackageSummary]:
+    rows = connection.exec_driver_sql(
+        "SELECT name, owner_mode, origin, is_restricted, count(DISTINCT version), count(file.id),"
+        " coalesce(sum(size), 0), max(uploaded_at)"
+        " FROM package LEFT JOIN file ON package_id = package.id AND deleted_at IS NULL"
+        " WHERE repository_id = ? GROUP BY package.id ORDER BY name",
+        (repository_id,),
+    )
+    return [
+        PackageSummary(name, OwnerMode(mode), origin, bool(is_restricted), versions, files, size, latest)
+        for name, mode, origin, is_restricted, versions, files, size, latest in rows
+    ]

@@ -1,0 +1,220 @@
+"""What happens inside the transactions that change a hosted package: files, tags, facts, tombstones, revision.
+
+These functions run on the writer's connection and never commit; `Packages` opens the transaction around them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from gateway.errors import AlreadyExists, Conflict, FileUnknown, NameRetired, NameTaken, PackageUnknown, StoreTrouble
+from gateway.model import HOSTED_LAYER, Digest, OwnerMode
+from gateway.store import schema
+from gateway.store.database import bump, from_json
+from gateway.store.rows import Attachment, Committed, Edit, NewFileRow, PackageRow
+
+SELECT_PACKAGE = (
+    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision"
+    " FROM package WHERE repository_id = ? AND name = ?"
+)
+
+
+def package_row(row: Sequence[Any]) -> PackageRow:
+    """The value of one row of SELECT_PACKAGE."""
+    id_, repository_id, name, mode, origin, is_restricted, facts, revision = row
+    return PackageRow(
+        id_, repository_id, name, OwnerMode(mode), origin, bool(is_restricted), from_json(facts), revision
+    )
+
+
+def find_package(connection: Connection, repository_id: int, name: str) -> PackageRow | None:
+    """The row as this transaction sees it."""
+    row = connection.exec_driver_sql(SELECT_PACKAGE, (repository_id, name)).first()
+    return None if row is None else package_row(row)
+
+
+def insert_package(
+    connection: Connection, repository_id: int, name: str, mode: OwnerMode, origin: str, now: float
+) -> PackageRow:
+    """A new row without files, at revision 1."""
+    values = {
+        "repository_id": repository_id,
+        "name": name,
+        "owner_mode": str(mode),
+        "origin": origin,
+        "is_restricted": False,
+        "facts": {},
+        "revision": 1,
+        "created_at": now,
+    }
+    id_ = connection.execute(insert(schema.package).values(values).returning(schema.package.c.id)).scalar_one()
+    return PackageRow(id_, repository_id, name, mode, origin, is_restricted=False, facts={}, revision=1)
+
+
+def change_package(connection: Connection, row: PackageRow, **values: object) -> int:
+    """Set columns, raise the revision and the repository's generation; returns the new revision."""
+    statement = update(schema.package).where(schema.package.c.id == row.id)
+    connection.execute(statement.values(revision=row.revision + 1, **values))
+    bump(connection, f"repository:{row.repository_id}")
+    return row.revision + 1
+
+
+def keep_hosted_blob(connection: Connection, digest: Digest, size: int, now: float) -> None:
+    """Note that the hosted store holds these bytes."""
+    statement = upsert(schema.blob).values(
+        store=HOSTED_LAYER, digest=digest.hex, size=size, created_at=now, last_used_at=now
+    )
+    connection.execute(statement.on_conflict_do_update(index_elements=["store", "digest"], set_={"last_used_at": now}))
+
+
+def commit_files(
+    connection: Connection,
+    repository_id: int,
+    name: str,
+    files: Sequence[NewFileRow],
+    *,
+    facts: Mapping[str, Any] | None,
+    tags: Mapping[str, str],
+    actor: str,
+    is_merged: bool,
+    is_stored: Callable[[Digest], bool],
+    now: float,
+) -> Committed:
+    """Link files into a hosted package, creating it where needed; see `Packages.commit`."""
+    row = find_package(connection, repository_id, name)
+    if row is None:
+        row, is_new = insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", now), True
+    elif row.owner_mode is OwnerMode.UPSTREAM and not is_merged:
+        raise NameTaken(f"{name} belongs to the upstream {row.origin or 'layer'}: an admin has to claim it first")
+    else:
+        is_new = row.owner_mode is OwnerMode.UPSTREAM
+    added = [_add_file(connection, row, file, actor, is_stored, now) for file in files]
+    retagged = [_set_tag(connection, row, tag, version) for tag, version in tags.items()]
+    values: dict[str, object] = {"owner_mode": str(OwnerMode.HOSTED), "origin": ""} if is_new else {}
+    if facts is not None and facts != row.facts:
+        values["facts"] = facts
+    if not (values or any(added) or any(retagged)):
+        return Committed(created=False, revision=row.revision)
+    return Committed(created=any(added), revision=change_package(connection, row, **values))
+
+
+def apply_edit(
+    connection: Connection, repository_id: int, name: str, edit: Edit, expected: int | None, now: float
+) -> int:
+    """Change a hosted package; see `Packages.edit`."""
+    row = find_package(connection, repository_id, name)
+    if row is None or row.owner_mode is OwnerMode.UPSTREAM:
+        raise PackageUnknown(f"nothing is published here as {name}")
+    if expected is not None and expected != row.revision:
+        raise Conflict(f"{name} is at revision {row.revision}, the change was made for revision {expected}")
+    for filename, file_facts in edit.file_facts.items():
+        _change_file(connection, row, filename, facts=file_facts)
+    for filename in edit.delete_files:
+        _change_file(connection, row, filename, deleted_at=now)
+    for tag, version in edit.tags.items():
+        _set_tag(connection, row, tag, version)
+    values: dict[str, object] = {} if edit.facts is None else {"facts": edit.facts}
+    if edit.delete_package:
+        _delete_files(connection, row, now)
+        values = {"facts": {}}
+    dead = select(schema.file.c.id).where(schema.file.c.package_id == row.id, schema.file.c.deleted_at.is_not(None))
+    connection.execute(delete(schema.attachment).where(schema.attachment.c.file_id.in_(dead)))
+    return change_package(connection, row, **values)
+
+
+def count_files(connection: Connection, package_id: int, *, live: bool) -> int:
+    """How many files are live, or how many were ever published."""
+    question = select(func.count()).select_from(schema.file).where(schema.file.c.package_id == package_id)
+    if live:
+        question = question.where(schema.file.c.deleted_at.is_(None))
+    return connection.execute(question).scalar_one()
+
+
+def _add_file(
+    connection: Connection,
+    row: PackageRow,
+    file: NewFileRow,
+    actor: str,
+    is_stored: Callable[[Digest], bool],
+    now: float,
+) -> bool:
+    """Whether the file is new here; False where the same bytes are live under this name."""
+    known = connection.exec_driver_sql(
+        "SELECT digest, deleted_at FROM file WHERE package_id = ? AND filename = ?", (row.id, file.filename)
+    ).first()
+    if known is not None:
+        digest, deleted_at = known
+        if deleted_at is not None:
+            raise NameRetired(f"{file.filename} was published before and deleted: its name is not used again")
+        if digest != file.digest.hex:
+            raise AlreadyExists(
+                f"{file.filename} was published before with sha256 {digest}, these bytes have {file.digest.hex}"
+            )
+        return False
+    values = {
+        "package_id": row.id,
+        "filename": file.filename,
+        "version": file.version,
+        "digest": file.digest.hex,
+        "size": file.size,
+        "hashes": dict(file.hashes),
+        "facts": dict(file.facts),
+        "uploaded_at": file.uploaded_at,
+        "uploaded_by": actor,
+    }
+    _keep(connection, file.digest, file.size, is_stored, now)
+    file_id = connection.execute(insert(schema.file).values(values).returning(schema.file.c.id)).scalar_one()
+    for kind, attachment in file.attachments.items():
+        _keep(connection, attachment.digest, attachment.size, is_stored, now)
+        _attach(connection, file_id, kind, attachment)
+    return True
+
+
+def _keep(connection: Connection, digest: Digest, size: int, is_stored: Callable[[Digest], bool], now: float) -> None:
+    if not is_stored(digest):
+        raise StoreTrouble(f"{digest} was swept while it was being published: try again", retry_after=1.0)
+    keep_hosted_blob(connection, digest, size, now)
+
+
+def _attach(connection: Connection, file_id: int, kind: str, attachment: Attachment) -> None:
+    connection.execute(
+        insert(schema.attachment).values(
+            file_id=file_id,
+            kind=kind,
+            digest=attachment.digest.hex,
+            size=attachment.size,
+            content_type=attachment.content_type,
+        )
+    )
+
+
+def _set_tag(connection: Connection, row: PackageRow, tag: str, version: str | None) -> bool:
+    """Whether the tag moved; None deletes it."""
+    known = connection.exec_driver_sql("SELECT version FROM tag WHERE package_id = ? AND name = ?", (row.id, tag))
+    if known.scalar() == version:
+        return False
+    if version is None:
+        connection.execute(delete(schema.tag).where(schema.tag.c.package_id == row.id, schema.tag.c.name == tag))
+        return True
+    statement = upsert(schema.tag).values(package_id=row.id, name=tag, version=version)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["package_id", "name"], set_={"version": version})
+    )
+    return True
+
+
+def _change_file(connection: Connection, row: PackageRow, filename: str, **values: object) -> None:
+    table = schema.file.c
+    statement = update(schema.file).where(
+        table.package_id == row.id, table.filename == filename, table.deleted_at.is_(None)
+    )
+    if connection.execute(statement.values(**values)).rowcount == 0:
+        raise FileUnknown(f"{row.name} has no file {filename}")
+
+
+def _delete_files(connection: Connection, row: PackageRow, now: float) -> None:
+    statement = update(schema.file).where(schema.file.c.package_id == row.id, schema.file.c.deleted_at.is_(None))
+    connection.execute(statement.values(deleted_at=now))
+    connection.execute(delete(schema.tag).where(schema.tag.c.package_id == row.id))
