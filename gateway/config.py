@@ -26,6 +26,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 class ServerConfig:
     """Where we listen and how we are reached.
 
+    ports: further ports, for repositories mounted at the root of one (`hosts: [":4873"]`).
     public_url: our external address; empty means `http://<host>:<port>`, or the trusted proxy's headers.
     base_domain: with it, `<type>.<base_domain>/<owner>/<repo>/` is the same repository.
     trusted_proxies: networks whose X-Forwarded-* headers are believed, read from right to left.
@@ -34,6 +35,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    ports: tuple[int, ...] = ()
     workers: int = 1
     public_url: str = ""
     base_domain: str = ""

@@ -20,10 +20,11 @@ from cachetools import LRUCache
 
 from gateway.errors import UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
-from gateway.freshness import Freshness, Validators, judge
-from gateway.model import Digest
+from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
 from gateway.store.blobs import FileBlobs
-from gateway.store.documents import DocumentRow, DocumentRows
+from gateway.store.database import Database
+from gateway.store.documents import DocumentRows
+from gateway.store.rows import DocumentRow
 from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import Reply, Status, UpstreamClient
 from gateway.upstream.registry import Upstream
@@ -33,9 +34,10 @@ _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A document that is in the cache store, and how fresh it is: `fresh`, `stale` (being refreshed) or `trouble`.
+    """A document that is in the cache store.
 
-    remaining: seconds for which it stays fresh.
+    freshness: `fresh`; `miss` or `revalidated`, when the upstream was asked just now; `stale`, being refreshed beside;
+    `trouble`, served because the upstream cannot be asked. remaining: seconds for which it stays fresh.
     """
 
     upstream: Upstream
@@ -49,6 +51,7 @@ class Documents:
 
     def __init__(
         self,
+        database: Database,
         rows: DocumentRows,
         blobs: FileBlobs,
         client: UpstreamClient,
@@ -58,6 +61,7 @@ class Documents:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`leases`: a folder for the locks that make a flight single over all workers. `limit`: bytes of a document."""
+        self._database = database
         self._rows = rows
         self._blobs = blobs
         self._client = client
@@ -67,6 +71,7 @@ class Documents:
         self._limit = limit
         self._clock = clock
         self._recent: LRUCache[tuple[str, str], DocumentRow] = LRUCache(20_000)
+        self._recent_epoch = -1
 
     async def get(self, upstream: Upstream, ask: Ask) -> Held | None:
         """The document, or None where the upstream says it is absent.
@@ -83,33 +88,35 @@ class Documents:
         )
         if verdict is Freshness.STALE_USABLE:
             return self._held(upstream, row, "stale")
-        if row is None or row.status != 200 or not self._may_serve_stale(upstream, row):
-            return self._held(upstream, await asyncio.shield(flight), "fresh")
+        if row is None or row.status != 200 or not may_stand_in(_known(row), self._clock(), upstream.config.max_stale):
+            return self._held(upstream, *await asyncio.shield(flight))
         return await self._refreshed_or_stale(upstream, row, flight)
 
     async def load(self, held: Held) -> Document:
         """The raw document. Raises FileUnknown when the cache lost or spoilt it: ask again after `forget`."""
-        body = await asyncio.to_thread(self._blobs.read, Digest.sha256(held.row.digest))
+        assert held.row.digest is not None
+        body = await self._blobs.read(held.row.digest)
         return Document(body, held.row.content_type, held.row.url, held.row.headers)
 
     async def forget(self, held: Held) -> None:
         """Drop a document whose bytes are gone, so that the next `get` fetches it again."""
-        self._recent.pop((held.row.upstream, held.row.key), None)
-        await self._rows.remove(held.row.upstream, held.row.key)
+        await self._rows.purge(held.row.upstream, held.row.key)
 
-    def forget_memory(self) -> None:
-        """Drop what this process remembers, after a purge of the catalogue."""
-        self._recent.clear()
-
-    async def _refreshed_or_stale(self, upstream: Upstream, row: DocumentRow, flight: asyncio.Task[DocumentRow]) -> Held | None:
+    async def _refreshed_or_stale(
+        self, upstream: Upstream, row: DocumentRow, flight: "asyncio.Task[tuple[DocumentRow, str]]"
+    ) -> Held | None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                return self._held(upstream, await asyncio.shield(flight), "fresh")
+                return self._held(upstream, *await asyncio.shield(flight))
         except (UpstreamTrouble, UpstreamCorrupt, TimeoutError):
             return self._held(upstream, row, "trouble")
 
     def _row(self, upstream: Upstream, key: str) -> DocumentRow | None:
         """The newest row known: this process's memory while fresh, else the catalogue (another worker may have been)."""
+        epoch = self._database.epoch("documents")
+        if epoch != self._recent_epoch:
+            self._recent.clear()
+            self._recent_epoch = epoch
         row = self._recent.get((upstream.name, key))
         if row is not None and self._judge(upstream, row) is Freshness.FRESH:
             return row
@@ -119,61 +126,55 @@ class Documents:
         return row
 
     def _judge(self, upstream: Upstream, row: DocumentRow | None) -> Freshness:
-        known = None if row is None else Validators(row.etag, row.last_modified, row.fetched_at, row.max_age)
+        known = None if row is None else _known(row)
         verdict = judge(known, self._clock(), max_stale=upstream.config.max_stale)
         if row is not None and row.status != 200 and verdict is Freshness.STALE_USABLE:
             return Freshness.STALE
         return verdict
 
-    def _may_serve_stale(self, upstream: Upstream, row: DocumentRow) -> bool:
-        return self._clock() < row.fetched_at + row.max_age + upstream.config.max_stale
-
     def _held(self, upstream: Upstream, row: DocumentRow | None, freshness: str) -> Held | None:
         if row is None or row.status != 200:
             return None
-        remaining = max(0.0, row.fetched_at + row.max_age - self._clock()) if freshness == "fresh" else 0.0
-        return Held(upstream, row, freshness, remaining)
+        return Held(upstream, row, freshness, remaining(_known(row), self._clock()))
 
-    async def _refresh(self, upstream: Upstream, ask: Ask, key: str) -> DocumentRow:
-        """Ask the upstream, unless another worker did while we waited for the lease."""
+    async def _refresh(self, upstream: Upstream, ask: Ask, key: str) -> tuple[DocumentRow, str]:
+        """Ask the upstream, unless another worker did while we waited for the lease; the row and how it came."""
         before = self._rows.get(upstream.name, key)
         async with _lease(self._leases, f"{upstream.name} {key}"):
             row = self._rows.get(upstream.name, key)
             if row is not None and row != before and self._judge(upstream, row) is Freshness.FRESH:
-                return self._remember(row)
-            usable = row is not None and row.status == 200 and self._blobs.has(Digest.sha256(row.digest)) is not None
-            known = Validators(row.etag, row.last_modified, row.fetched_at, row.max_age) if row and usable else None
+                return self._remember(row), "fresh"
+            if row is not None and (row.digest is None or self._blobs.has(row.digest) is None):
+                row = None
+            known = None if row is None else _known(row)
             reply = await self._client.document(upstream, ask, known, self._limit)
-            return self._remember(await self._keep(upstream, key, row if usable else None, reply))
+            kept = await self._keep(upstream, key, row, reply)
+            return self._remember(kept), "revalidated" if reply.status is Status.NOT_MODIFIED else "miss"
 
     async def _keep(self, upstream: Upstream, key: str, row: DocumentRow | None, reply: Reply) -> DocumentRow:
         now = self._clock()
         max_age = upstream.config.max_age if reply.max_age is None else reply.max_age
-        if reply.status is Status.ABSENT:
-            kept = DocumentRow(upstream.name, key, 404, fetched_at=now, max_age=upstream.config.negative_ttl)
-        elif reply.status is Status.NOT_MODIFIED:
-            if row is None:
-                raise UpstreamCorrupt("an upstream said 304 to a request without validators", upstream=upstream.name)
-            kept = replace(row, fetched_at=now, max_age=max_age)
+        if reply.status is Status.NOT_MODIFIED and row is not None:
             await self._rows.touch(upstream.name, key, now, max_age)
-            return kept
+            return replace(row, fetched_at=now, max_age=max_age)
+        if reply.document is None:
+            ttl = upstream.config.negative_ttl
+            kept = DocumentRow(upstream.name, key, 404, None, 0, "", "", "", "", {}, now, ttl)
         else:
             document = reply.document
-            assert document is not None
-            digest = await asyncio.to_thread(self._blobs.put, document.body)
             kept = DocumentRow(
-                upstream.name,
-                key,
-                200,
-                digest.hex,
-                len(document.body),
-                document.content_type,
-                document.url,
-                reply.etag,
-                reply.last_modified,
-                dict(document.headers),
-                now,
-                max_age,
+                upstream=upstream.name,
+                key=key,
+                status=200,
+                digest=await self._blobs.put(document.body),
+                size=len(document.body),
+                content_type=document.content_type,
+                url=document.url,
+                etag=reply.etag or "",
+                last_modified=reply.last_modified or "",
+                headers=dict(document.headers),
+                fetched_at=now,
+                max_age=max_age,
             )
         await self._rows.put(kept)
         return kept
@@ -181,6 +182,10 @@ class Documents:
     def _remember(self, row: DocumentRow) -> DocumentRow:
         self._recent[row.upstream, row.key] = row
         return row
+
+
+def _known(row: DocumentRow) -> Validators:
+    return Validators(row.etag or None, row.last_modified or None, row.fetched_at, row.max_age)
 
 
 @asynccontextmanager

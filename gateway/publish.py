@@ -4,7 +4,8 @@ The order is always the same: may this actor, does the name belong here, keep th
 one transaction, then audit. A client is told of success only after all of it, so nothing that it heard of is lost.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,16 @@ from gateway.layers import ownership
 from gateway.model import HOSTED_LAYER, Actor, Digest, OwnerMode, Repository, Scope
 from gateway.permit import Permit
 from gateway.services import Services
-from gateway.store.audit import AuditEntry
-from gateway.store.blobs import Upload
-from gateway.store.packages import HostedPackage
-from gateway.store.rows import Committed, Edit, NewFileRow, Staged
+from gateway.store.blobs import OpenBlob, Upload
+from gateway.store.rows import (
+    Attachment,
+    AuditEntry,
+    Committed,
+    Edit,
+    HostedPackage,
+    NewFileRow,
+    StagedRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,9 @@ class Publish:
         if owned.mode is OwnerMode.MERGED or self.repository.is_reserved(package):
             return await self._services.packages.hosted(self.repository.id, package)
         if owned.mode is OwnerMode.UPSTREAM and owned.origin:
-            raise NameTaken(f"{package} is served from {owned.origin}; an admin must claim the name before it is published")
+            raise NameTaken(
+                f"{package} is served from {owned.origin}; an admin must claim the name before it is published"
+            )
         if refuse_known_upstream and (known := await self._known_upstream(package)):
             raise NameTaken(f"{package} exists on {known}; an admin must claim the name before it is published")
         return None
@@ -98,9 +107,11 @@ class Publish:
             self.repository.id,
             package,
             rows,
-            facts=None if facts is None else dict(facts),
-            tags=dict(tags or {}),
+            facts=facts,
+            tags=tags,
             actor=self.actor.name,
+            is_merged=self.repository.is_merged(package),
+            is_stored=lambda digest: self._services.hosted.has(digest) is not None,
         )
         await self.note("publish", package, files=[file.filename for file in files], created=committed.created)
         return committed
@@ -120,17 +131,17 @@ class Publish:
         self.require(Scope.READ, package)
         return await self._services.packages.hosted(self.repository.id, package)
 
-    async def stage(self, row: Staged) -> None:
+    async def stage(self, row: StagedRow) -> None:
         """Keep a version for approval; its bytes must have been kept with `keep`."""
         await self._services.packages.stage_put(row)
         await self.note("stage", row.package, version=row.version)
 
-    async def staged(self) -> list[Staged]:
+    async def staged(self) -> list[StagedRow]:
         """What waits for approval in this repository, of packages that the actor may write."""
         rows = await self._services.packages.stage_list(self.repository.id)
         return [row for row in rows if self._permit.allows(Scope.WRITE, row.package)]
 
-    async def unstage(self, row: Staged, outcome: str) -> None:
+    async def unstage(self, row: StagedRow, outcome: str) -> None:
         """Forget a staged version; `outcome` is what the audit says."""
         self.require(Scope.WRITE, row.package)
         await self._services.packages.stage_remove(row.id)
@@ -138,17 +149,18 @@ class Publish:
 
     async def keep(self, upload: Upload) -> Digest:
         """Make an upload's bytes durable in the hosted store without publishing them yet."""
-        return await upload.keep(None)
+        return await upload.keep()
 
-    def read_kept(self, digest: Digest) -> AsyncIterator[bytes]:
-        """The bytes of a kept upload, in order."""
-        return self._services.hosted.chunks(digest)
+    def open_kept(self, digest: Digest) -> OpenBlob:
+        """The bytes of a kept upload; the caller closes it."""
+        return self._services.hosted.open(digest)
 
     async def note(self, action: str, package: str, **detail: Any) -> None:
         """Record what was done in the audit table."""
         await self._services.audit.append(
             [
                 AuditEntry(
+                    at=time.time(),
                     actor=self.actor.name,
                     action=action,
                     repository=str(self.repository.key),
@@ -161,12 +173,12 @@ class Publish:
         )
 
     async def _keep(self, file: NewFile) -> NewFileRow:
-        digest = await file.upload.keep(None)
+        digest = await file.upload.keep()
         attachments = {}
         for kind, (body, content_type) in file.attachments.items():
             async with self.upload() as upload:
                 await upload.write(body)
-                attachments[kind] = (await upload.keep(None), len(body), content_type)
+                attachments[kind] = Attachment(await upload.keep(), len(body), content_type)
         return NewFileRow(
             file.filename,
             file.version,

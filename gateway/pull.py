@@ -23,8 +23,7 @@ from gateway.model import HOSTED_LAYER, Actor, Digest, File, Listing, OwnerMode,
 from gateway.permit import Permit
 from gateway.services import Services
 from gateway.store.blobs import FileBlobs, OpenBlob
-from gateway.store.packages import HostedPackage
-from gateway.store.rows import CachedFile
+from gateway.store.rows import CachedFile, HostedPackage
 from gateway.store.spool import Expected, Follower
 from gateway.upstream.client import Status
 from gateway.upstream.registry import Upstream
@@ -156,7 +155,7 @@ class Pull:
                 return hosted
         for layer in self._readable(owned.upstreams(), package, owned):
             cached = self._services.blob_rows.cached(layer.repository.id, package, filename, sha256)
-            if cached is not None and (warm := self._warm(cached)) is not None:
+            if cached is not None and (warm := self._warm(filename, cached)) is not None:
                 return warm
         if not owned.upstreams():
             raise FileUnknown(f"{package} has no file {filename}")
@@ -173,7 +172,7 @@ class Pull:
                 return self._blob(name, attachment.digest, attachment.size, {"sha256": attachment.digest.hex})
         for layer in self._readable(owned.upstreams(), package, owned):
             cached = self._services.blob_rows.cached(layer.repository.id, package, name, None)
-            if cached is not None and (warm := self._warm(cached)) is not None:
+            if cached is not None and (warm := self._warm(name, cached)) is not None:
                 return warm
         if not owned.upstreams():
             raise FileUnknown(f"{package} has no {name}")
@@ -320,7 +319,7 @@ class Pull:
             hashes=hashes,
         )
 
-    def _warm(self, cached: CachedFile) -> OpenFile | None:
+    def _warm(self, name: str, cached: CachedFile) -> OpenFile | None:
         """The cached file, unless its blob was evicted meanwhile."""
         store = self._services.cache
         if store.has(cached.digest) is None:
@@ -330,7 +329,7 @@ class Pull:
             return store.open(cached.digest)
 
         return OpenFile(
-            cached.filename,
+            name,
             cached.size,
             _etag(cached.hashes),
             cached.upstream,
@@ -368,13 +367,14 @@ class Pull:
     ) -> OpenFile:
         upstream = layer.upstream
         assert upstream is not None
-        services, repository = self._services, layer.repository
+        services, repository, asked = self._services, layer.repository, self.repository
 
         async def done(digest: Digest, length: int, _: Mapping[str, str]) -> None:
-            await services.packages.adopt(repository.id, package, upstream.name)
-            await services.blob_rows.add_cached(
-                repository.id, package, name, digest, length, upstream.name, dict(hashes), time.time()
-            )
+            row = await services.packages.adopt(repository.id, package, upstream.name)
+            if row.owner_mode is OwnerMode.HOSTED and not asked.is_merged(package):
+                raise FileUnknown(f"{package} was published here meanwhile")
+            cached = CachedFile(digest, length, dict(hashes), upstream.name, time.time())
+            await services.blob_rows.add_cached(repository.id, package, name, cached)
 
         async def opened() -> Follower:
             key = f"{repository.id} {package} {name} {sorted(hashes.items())}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cachetools import LRUCache
 
 from gateway.config import Config
+from gateway.denials import Denials
 from gateway.documents import Documents
 from gateway.format import Format
 from gateway.model import Listing, Page, Repository, RepositoryKey
@@ -13,6 +14,7 @@ from gateway.store.audit import Audit
 from gateway.store.blob_rows import BlobRows
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
+from gateway.store.documents import DocumentRows
 from gateway.store.identities import Identities
 from gateway.store.packages import Packages
 from gateway.store.repositories import Repositories
@@ -56,11 +58,14 @@ class Services:
     spools: Spools
     client: UpstreamClient
     documents: Documents
+    document_rows: DocumentRows
     upstreams: Mapping[str, Upstream]
     formats: Mapping[str, Format]
     tasks: Tasks
     memos: Memos
     flights: Flights
+    denials: Denials
+    touched: dict[str, None] = field(default_factory=dict)
     _known: dict[RepositoryKey, Repository] = field(default_factory=dict)
     _known_at: int = -1
 
@@ -72,6 +77,6 @@ class Services:
         """All repositories, re-read when the catalogue's `repositories` epoch moved."""
         epoch = self.database.epoch("repositories")
         if epoch != self._known_at:
-            self._known = {repository.key: repository for repository in self.repositories.load()}
+            self._known = {repository.key: repository for repository in self.repositories.all()}
             self._known_at = epoch
         return self._known

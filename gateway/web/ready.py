@@ -150,7 +150,7 @@ def page_headers(page: Page) -> tuple[tuple[str, str], ...]:
     return (
         ("Content-Type", page.content_type),
         ("ETag", page.etag),
-        ("Vary", "Accept, Accept-Encoding, Authorization"),
+        ("Vary", "Accept, Accept-Encoding"),
         *page.headers,
     )
 

@@ -1,0 +1,190 @@
+"""One worker's services, built once and closed in reverse order."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from gateway.adapter import Adapter
+from gateway.config import Config, RepositoryConfig
+from gateway.denials import Denials
+from gateway.documents import Documents
+from gateway.errors import ConfigInvalid, GatewayError, Invalid
+from gateway.format import Format
+from gateway.model import HOSTED_LAYER, RepositoryKey
+from gateway.services import Memos, Services
+from gateway.store.audit import Audit
+from gateway.store.blob_rows import BlobRows
+from gateway.store.blobs import FileBlobs
+from gateway.store.database import Database
+from gateway.store.documents import DocumentRows
+from gateway.store.identities import Identities
+from gateway.store.packages import Packages
+from gateway.store.repositories import Repositories
+from gateway.store.spool import Spools
+from gateway.tasks import Flights, Tasks
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.registry import build_upstreams
+
+READY_OWNER, READY_NAME = "local", "main"
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+Flush = Callable[[], Awaitable[None]]
+_log = structlog.stdlib.get_logger("compose")
+
+
+@asynccontextmanager
+async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[Services]:
+    """The services of one process over a data folder that `prepare` has made ready."""
+    data = config.data
+    database = Database(data / "catalogue.sqlite")
+    hosted, cache = FileBlobs(data / "hosted"), FileBlobs(data / "cache")
+    leases = data / "cache" / "leases"
+    leases.mkdir(parents=True, exist_ok=True)
+    rows, audit = DocumentRows(database), Audit(database)
+    try:
+        async with (
+            Tasks() as tasks,
+            UpstreamClient() as client,
+            Spools(data / "cache", cache) as spools,
+        ):
+            yield Services(
+                config=config,
+                database=database,
+                repositories=Repositories(database),
+                packages=Packages(database),
+                blob_rows=BlobRows(database),
+                identities=Identities(database),
+                audit=audit,
+                hosted=hosted,
+                cache=cache,
+                spools=spools,
+                client=client,
+                documents=Documents(
+                    database, rows, cache, client, tasks, leases, config.cache.max_document_size
+                ),
+                document_rows=rows,
+                upstreams=build_upstreams(config),
+                formats={adapter.type: adapter.format for adapter in adapters},
+                tasks=tasks,
+                memos=Memos.of(config.cache.memory),
+                flights=Flights(tasks),
+                denials=Denials(audit),
+            )
+    finally:
+        database.close()
+
+
+async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
+    """Make the data folder ready: schema, repositories of the configuration, or the ready ones where it has none."""
+    config.data.mkdir(parents=True, exist_ok=True)
+    (config.data / "hosted").mkdir(exist_ok=True)
+    (config.data / "cache").mkdir(exist_ok=True)
+    database = Database(config.data / "catalogue.sqlite")
+    try:
+        database.migrate()
+        repositories = Repositories(database)
+        wanted = configured(config, {adapter.type: adapter.format for adapter in adapters})
+        for key, entry in wanted.items():
+            await repositories.upsert(key, entry, "config")
+        if not wanted:
+            await _make_ready(config, adapters, repositories, Identities(database))
+        _warn_of_leftovers(repositories, set(wanted))
+    finally:
+        database.close()
+
+
+def configured(config: Config, formats: Mapping[str, Format]) -> dict[RepositoryKey, RepositoryConfig]:
+    """The repositories of the configuration, checked; raises ConfigInvalid with the path of what is wrong."""
+    found: dict[RepositoryKey, RepositoryConfig] = {}
+    upstreams = build_upstreams(config)
+    names = {f"{t}/{n}" for t, entries in config.repositories.items() for n in entries}
+    for type_, entries in config.repositories.items():
+        if type_ not in formats:
+            raise ConfigInvalid(f"repositories.{type_}: unknown type (known: {', '.join(sorted(formats))})")
+        for name, entry in entries.items():
+            path = f"repositories.{type_}.{name}"
+            try:
+                key = RepositoryKey.parse(f"{type_}/{name}")
+            except Invalid as error:
+                raise ConfigInvalid(f"{path}: expected owner/repository as its key") from error
+            _check_layers(path, type_, entry, names, {u.name: u.type for u in upstreams.values()})
+            _check_patterns(path, entry, formats[type_])
+            found[key] = entry
+    return found
+
+
+def _check_layers(
+    path: str, type_: str, entry: RepositoryConfig, repositories: set[str], upstreams: Mapping[str, str]
+) -> None:
+    for i, layer in enumerate(entry.layers):
+        if layer == HOSTED_LAYER or ("/" in layer and f"{type_}/{layer}" in repositories):
+            continue
+        if "/" in layer:
+            raise ConfigInvalid(f"{path}.layers.{i}: there is no {type_} repository {layer}")
+        if upstreams.get(layer) != type_:
+            fitting = sorted(name for name, kind in upstreams.items() if kind == type_)
+            raise ConfigInvalid(f"{path}.layers.{i}: no {type_} upstream {layer} (known: {', '.join(fitting)})")
+
+
+def _check_patterns(path: str, entry: RepositoryConfig, format_: Format) -> None:
+    """A pattern is compared with canonical names, so one that is not written canonically would protect nothing."""
+    for key, patterns in (("reserve", entry.reserve), ("merge", entry.merge)):
+        for i, pattern in enumerate(patterns):
+            sample = pattern.replace("*", "x")
+            try:
+                canonical = format_.normalize(sample)
+            except GatewayError:
+                canonical = sample
+            if canonical != sample:
+                raise ConfigInvalid(f"{path}.{key}.{i}: {pattern!r} is not canonical, so it would match no package")
+
+
+async def _make_ready(
+    config: Config, adapters: Sequence[Adapter], repositories: Repositories, identities: Identities
+) -> None:
+    """`local/main` for each type, with that ecosystem's public registry behind it, readable from loopback."""
+    upstreams = build_upstreams(config)
+    known = repositories.sources()
+    fresh = [adapter for adapter in adapters if RepositoryKey(adapter.type, READY_OWNER, READY_NAME) not in known]
+    for adapter in fresh:
+        layers = (HOSTED_LAYER, adapter.upstream) if adapter.upstream in upstreams else (HOSTED_LAYER,)
+        key = RepositoryKey(adapter.type, READY_OWNER, READY_NAME)
+        await repositories.upsert(key, RepositoryConfig(layers=layers), "ready")
+    if fresh and not known:
+        if identities.organisation(READY_OWNER) is None:
+            await identities.create_organisation(READY_OWNER)
+        for cidr in _LOOPBACK:
+            await identities.create_grant(
+                "anonymous", None, "read", f"*/{READY_OWNER}/{READY_NAME}", cidr=cidr, created_by="first start"
+            )
+
+
+def _warn_of_leftovers(repositories: Repositories, wanted: set[RepositoryKey]) -> None:
+    for key, source in repositories.sources().items():
+        if source == "config" and key not in wanted:
+            _log.warning("a repository is no longer in the configuration; it is kept", repository=str(key))
+
+
+async def tend(services: Services, flush_tokens: Flush) -> None:
+    """Write down every second what requests left to be noted: used tokens, used blobs, refusals."""
+    while True:
+        try:
+            await asyncio.sleep(1.0)
+            await flush(services, flush_tokens)
+        except asyncio.CancelledError:
+            await flush(services, flush_tokens)
+            raise
+        except GatewayError as error:
+            _log.warning("could not note what was used", error=error.message)
+
+
+async def flush(services: Services, flush_tokens: Flush) -> None:
+    """One round of `tend`."""
+    touched, services.touched = services.touched, {}
+    if touched:
+        now = time.time()
+        await services.blob_rows.touch("cache", dict.fromkeys(touched, now))
+    await services.denials.flush()
+    await flush_tokens()

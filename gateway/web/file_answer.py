@@ -1,0 +1,86 @@
+"""A file as a response: conditions and ranges decided first, then the bytes, warm or while they are still coming."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from aiohttp import web
+
+from gateway.pull import OpenFile
+from gateway.web.answers import Answer, Headers, serialise, status_line, write
+from gateway.web.ranges import choose
+from gateway.web.sendfile import INLINE, send_file
+
+
+class FileAnswer(Answer):
+    """Sends an `OpenFile`; status and length are decided when it is sent, since a cold file may learn them only then."""
+
+    __slots__ = ("file", "is_whole")
+
+    def __init__(self, file: OpenFile, headers: Headers) -> None:
+        """`headers`: Content-Type and Cache-Control among them; ETag, dates and ranges are added here."""
+        etag = (("ETag", file.etag),) if file.etag else ()
+        super().__init__(200, (*headers, *etag, ("Accept-Ranges", "bytes"), *_last_modified(file.uploaded_at)))
+        self.file = file
+        self.is_whole = False
+        self.layer = file.layer
+        self.freshness = file.freshness
+
+    async def send(self, request: web.BaseRequest) -> None:
+        self.keep_alive = request.keep_alive
+        file, is_head = self.file, request.method == "HEAD"
+        if (is_head or "If-None-Match" in request.headers) and file.size is not None:
+            portion = choose(request.method, request.headers, etag=file.etag or None, size=file.size)
+            if is_head or portion.status in {304, 412, 416}:
+                self.status = portion.status
+                await write(request, self._head(request, portion.length, portion.content_range))
+                return
+        source = await file.open()
+        try:
+            size = file.size if file.size is not None else source.size
+            portion = choose(request.method, request.headers, etag=file.etag or None, size=size)
+            self.status = portion.status
+            head = self._head(request, portion.length, portion.content_range)
+            if is_head or portion.status in {304, 412, 416}:
+                await write(request, head)
+                return
+            self.is_whole = portion.status == 200
+            self.sent = await send_file(request, head, source, portion.start, portion.end)
+        finally:
+            source.close()
+
+    def small(self) -> tuple[bytes, bytes, str, int, str, str] | None:
+        """What the table of ready responses needs to send this file again, or None unless it is small and warm.
+
+        The starts of a 200 and of a 304, the file's path and size, its ETag and the digest's hex.
+        """
+        file = self.file
+        if not self.is_whole or file.digest is None or file.store is None or file.size is None or file.size > INLINE:
+            return None
+        constant = serialise(self.headers)
+        start = status_line(200) + constant + b"Content-Length: %d\r\n" % file.size
+        path = str(file.store.path(file.digest))
+        return start, status_line(304) + constant, path, file.size, file.etag, "" if file.is_hosted else file.digest.hex
+
+    def _head(self, request: web.BaseRequest, length: int | None, content_range: str | None) -> bytes:
+        extra: list[tuple[str, str]] = []
+        if content_range is not None:
+            extra.append(("Content-Range", content_range))
+        if self.status not in {304, 412, 416}:
+            if length is None and request.method == "GET":
+                extra.append(("Transfer-Encoding", "chunked"))
+            elif length is not None:
+                extra.append(("Content-Length", str(length)))
+        elif self.status != 304:
+            extra.append(("Content-Length", "0"))
+        return b"".join((status_line(self.status), serialise((*self.headers, *extra)), self.tail(request)))
+
+
+def _last_modified(uploaded_at: str | None) -> Headers:
+    """`Last-Modified` from the time of publishing (RFC 9110 §8.8.2); nothing for a time that cannot be read."""
+    if uploaded_at is None:
+        return ()
+    try:
+        when = datetime.fromisoformat(uploaded_at).astimezone(UTC)
+    except ValueError:
+        return ()
+    return (("Last-Modified", format_datetime(when, usegmt=True)),)

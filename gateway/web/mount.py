@@ -1,0 +1,405 @@
+"""From a request to the handler that answers it: address → adapter and repository → actor → route.
+
+The dialect is known from the address before anything else is looked up, so that even "no such repository" is said in
+the ecosystem's own words. This is also the one place that turns a bug into a 500 and a log line.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import structlog
+from aiohttp import web
+
+from gateway.adapter import Adapter, Route
+from gateway.auth.authenticate import Authenticator
+from gateway.errors import GatewayError, Invalid, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
+from gateway.model import Actor, ActorKind, Repository, RepositoryKey, Scope, Visibility
+from gateway.layers import flatten
+from gateway.services import Services
+from gateway.web.answers import Answer
+from gateway.web.call import Call
+from gateway.web.credentials import read_credentials
+from gateway.web.errors import answer_for
+from gateway.web.file_answer import FileAnswer
+from gateway.web.forwarded import Client, TrustedProxies
+from gateway.web.observe import Observer, Record
+from gateway.web.paths import RouteTable, guard
+from gateway.web.ready import Entry, Key, PageAnswer, Ready, answer_of, entry_heads
+
+_log = structlog.stdlib.get_logger("web")
+_READY_SECONDS = 30.0
+
+Own = Callable[[web.BaseRequest, "Asked"], Awaitable[Answer]]
+
+
+class Asked:
+    """What is known of one request so far; filled while it is routed, read by the log."""
+
+    __slots__ = ("accept", "actor", "adapter", "client", "package", "path", "repository", "request_id", "rest", "root")
+
+    def __init__(self, request_id: str, accept: str) -> None:
+        self.request_id = request_id
+        self.accept = accept
+        self.client = Client("", "http", "")
+        self.actor: Actor | None = None
+        self.adapter: Adapter | None = None
+        self.repository: Repository | None = None
+        self.path = ""
+        self.rest = ""
+        self.root = ""
+        self.package = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """One adapter and its routes, compiled."""
+
+    adapter: Adapter
+    routes: RouteTable[Route]
+
+
+class Mount:
+    """The server's one handler."""
+
+    def __init__(
+        self,
+        services: Services,
+        adapters: Iterable[Adapter],
+        authenticator: Authenticator,
+        observer: Observer,
+        own: Mapping[str, Own],
+        repository_page: Own,
+    ) -> None:
+        """`own`: handlers of the gateway's own addresses by prefix, longest first. `repository_page`: for browsers."""
+        self._services = services
+        self._authenticator = authenticator
+        self._observer = observer
+        self._own = sorted(own.items(), key=lambda item: -len(item[0]))
+        self._repository_page = repository_page
+        self._proxies = TrustedProxies(services.config.server.trusted_proxies)
+        self._ready = Ready(
+            services.database, services.config.cache.memory, is_forwarded=bool(services.config.server.trusted_proxies)
+        )
+        self._dialects: dict[str, _Dialect] = {}
+        root_routes: list[Route] = []
+        for adapter in adapters:
+            dialect = _Dialect(adapter, RouteTable(adapter.routes))
+            for name in (adapter.type, *adapter.aliases):
+                self._dialects[name] = dialect
+            root_routes.extend(adapter.root_routes)
+        self._root_routes = RouteTable(root_routes)
+        self._hosts: dict[str, Repository] = {}
+        self._hosts_of: object = None
+
+    async def __call__(self, request: web.BaseRequest) -> Answer:
+        """Answer one request; what is returned has been sent already."""
+        started = perf_counter()
+        observer = self._observer
+        observer.in_flight += 1
+        try:
+            key = self._ready.key(request)
+            entry = self._ready.find(key, time.time()) if key is not None else None
+            if key is not None and entry is not None:
+                answer = await self._send_ready(request, key, entry)
+                if answer is not None:
+                    self._note(request, answer, entry, started)
+                    return answer
+            asked = Asked(observer.ids.take(request.headers.get("X-Request-Id")), request.headers.get("Accept", ""))
+            answer = await self._answer(request, asked)
+            answer.request_id = asked.request_id
+            try:
+                await answer.send(request)
+            finally:
+                self._note_asked(request, answer, asked, started)
+            if key is not None and answer.status == 200:
+                self._keep(key, answer, asked)
+            return answer
+        finally:
+            observer.in_flight -= 1
+
+    # ── the fast way ─────────────────────────────────────────────────────────────────────────────────────────────
+    async def _send_ready(self, request: web.BaseRequest, key: Key, entry: Entry) -> Answer | None:
+        try:
+            answer = answer_of(entry, request.headers.get("If-None-Match"))
+        except OSError:
+            self._ready.forget(key)
+            return None
+        answer.request_id = self._observer.ids.take(request.headers.get("X-Request-Id"))
+        if entry.token is not None:
+            self._authenticator.touch(entry.token)
+        if entry.digest:
+            self._services.touched[entry.digest] = None
+        await answer.send(request)
+        return answer
+
+    def _keep(self, key: Key, answer: Answer, asked: Asked) -> None:
+        """Remember a response that the next request of the same kind may have as it is."""
+        repository = asked.repository
+        if repository is None or asked.adapter is None or asked.actor is None:
+            return
+        now = time.time()
+        if isinstance(answer, PageAnswer):
+            until = now + min(_READY_SECONDS, answer.page.remaining)
+            start, not_modified, body = entry_heads(answer.page, key[4])
+            path, size, etag, digest = "", len(body), answer.page.etag, ""
+        elif isinstance(answer, FileAnswer) and (small := answer.small()) is not None:
+            start, not_modified, path, size, etag, digest = small
+            body, until = b"", now + _READY_SECONDS
+        else:
+            return
+        token = asked.actor.token
+        if token is not None and token.expires_at is not None:
+            until = min(until, token.expires_at)
+        if until <= now:
+            return
+        database = self._services.database
+        scopes = {"auth", "repositories", "documents", f"repository:{repository.id}"}
+        scopes |= {f"repository:{layer.repository.id}" for layer in flatten(self._services, repository)}
+        self._ready.keep(
+            key,
+            Entry(
+                start,
+                not_modified,
+                etag,
+                body,
+                path,
+                size,
+                tuple((scope, database.epoch(scope)) for scope in scopes),
+                until,
+                database.sequence(),
+                asked.actor.name,
+                asked.adapter.type,
+                str(repository.key),
+                asked.package,
+                answer.layer,
+                "hit" if path else "fresh" if answer.freshness in {"miss", "revalidated"} else answer.freshness,
+                None if token is None else token.id,
+                digest,
+            ),
+        )
+
+    # ── the whole way ────────────────────────────────────────────────────────────────────────────────────────────
+    async def _answer(self, request: web.BaseRequest, asked: Asked) -> Answer:
+        try:
+            return await self._route(request, asked)
+        except GatewayError as error:
+            if error.status in {401, 403}:
+                self._audit_refusal(request, asked, error)
+            if error.status >= 500:
+                _log.warning(
+                    "could not answer",
+                    code=error.code,
+                    message=error.message,
+                    request_id=asked.request_id,
+                    **error.detail,
+                )
+            return self._refuse(asked, error)
+        except ConnectionError:
+            raise
+        except Exception:
+            _log.exception("a bug", request_id=asked.request_id, path=asked.path)
+            return self._refuse(asked, GatewayError("something went wrong here; the log has it under this request id"))
+
+    def _refuse(self, asked: Asked, error: GatewayError) -> Answer:
+        adapter = asked.adapter
+        realm = "/".join((asked.repository.key.owner, asked.repository.key.name)) if asked.repository else "entrepot"
+        scheme = adapter.challenge if adapter is not None else "Bearer"
+        format_ = adapter.format if adapter is not None else None
+        return answer_for(error, format_, asked.accept, f'{scheme} realm="{realm}"')
+
+    async def _route(self, request: web.BaseRequest, asked: Asked) -> Answer:
+        raw = request.raw_path.partition("?")[0]
+        if not raw.startswith("/"):
+            raise PathInvalid("the request target must be a path")
+        self._note_dialect(raw, asked)
+        asked.client = self._client(request)
+        asked.root = self._root(asked.client)
+        repository = self._repository_of_host(asked.client.host)
+        if repository is not None and not raw.startswith("/-/ui/"):
+            asked.adapter = self._dialects[repository.key.type].adapter
+            return await self._in_repository(request, asked, repository.key, raw[1:], asked.root)
+        owner_path = self._by_domain(raw, asked)
+        if owner_path is None and (mine := self._own_handler(raw)) is not None:
+            asked.path = guard(raw)
+            asked.actor = await self._actor(request, asked)
+            return await mine(request, asked)
+        return await self._by_path(request, asked, owner_path or raw)
+
+    def _note_dialect(self, raw: str, asked: Asked) -> None:
+        """Know whose words to use for errors, before anything can go wrong."""
+        dialect = self._dialects.get(raw[1:].partition("/")[0])
+        asked.adapter = dialect.adapter if dialect is not None else None
+
+    def _by_domain(self, raw: str, asked: Asked) -> str | None:
+        """The path form of `<type>.<base_domain>/owner/repo/…`."""
+        domain = self._services.config.server.base_domain
+        host = asked.client.host.partition(":")[0]
+        if not domain or not host.endswith(f".{domain}"):
+            return None
+        dialect = self._dialects.get(host.removesuffix(f".{domain}"))
+        if dialect is None or raw.startswith("/-/"):
+            return None
+        asked.adapter = dialect.adapter
+        return f"/{dialect.adapter.type}{raw}"
+
+    async def _by_path(self, request: web.BaseRequest, asked: Asked, raw: str) -> Answer:
+        parts = raw.split("/", 4)
+        if asked.adapter is None or len(parts) < 4 or (len(parts) == 4 and not parts[3]):
+            guard(raw)
+            asked.actor = await self._actor(request, asked)
+            raise RouteUnknown("an address here begins with /<type>/<owner>/<repository>/")
+        guard("/".join(parts[:4]))
+        key = RepositoryKey.checked(asked.adapter.type, parts[2], parts[3])
+        prefix = f"{asked.root}{parts[1]}/" if not self._is_domain(asked) else asked.root
+        base = f"{prefix}{key.owner}/{key.name}/"
+        return await self._in_repository(request, asked, key, parts[4] if len(parts) > 4 else "", base)
+
+    def _is_domain(self, asked: Asked) -> bool:
+        domain = self._services.config.server.base_domain
+        return bool(domain) and asked.client.host.partition(":")[0].endswith(f".{domain}")
+
+    async def _in_repository(
+        self, request: web.BaseRequest, asked: Asked, key: RepositoryKey, raw_rest: str, base: str
+    ) -> Answer:
+        adapter = asked.adapter
+        assert adapter is not None
+        asked.path = guard("/" + adapter.normalize_path(raw_rest))
+        asked.rest = asked.path[1:]
+        asked.repository = repository = self._services.repository(key)
+        asked.actor = actor = await self._actor(request, asked)
+        if repository is None:
+            if actor.is_anonymous:
+                raise Unauthenticated(f"{key} needs a token")
+            raise RepositoryUnknown(f"no repository {key}")
+        if (
+            not asked.rest
+            and request.method in {"GET", "HEAD"}
+            and "text/html" in asked.accept
+            and "Mozilla" in request.headers.get("User-Agent", "")
+        ):
+            return await self._repository_page(request, asked)
+        match = self._dialects[adapter.type].routes.find(request.method, asked.rest)
+        call = Call(
+            self._services, adapter, repository, actor, request, match.captures, base, asked.root, asked.request_id
+        )
+        if match.route.scope is not None:
+            self._admit(call, match.route.scope)
+        try:
+            return await match.route.handler(call)
+        finally:
+            asked.package = call.package
+
+    def _admit(self, call: Call, scope: Scope) -> None:
+        """Refuse early who has no right in this repository at all, before a handler reads a body or asks an upstream.
+
+        Writes are decided by the use case, which knows the package; here it is enough that some right exists.
+        """
+        try:
+            call.pull.require(Scope.READ)
+        except Unauthenticated:
+            raise
+        except GatewayError as error:
+            if call.adapter.hides_by_404 and scope is Scope.READ:
+                raise RepositoryUnknown(f"no repository {call.repository.key}") from error
+            raise
+        if scope is not Scope.READ and call.actor.is_anonymous:
+            call.pull.require(scope)
+
+    async def _actor(self, request: web.BaseRequest, asked: Asked) -> Actor:
+        return await self._authenticator.actor(read_credentials(request.headers), asked.client.address)
+
+    def _own_handler(self, raw: str) -> Own | None:
+        for prefix, handler in self._own:
+            if raw == prefix or (prefix.endswith("/") and prefix != "/" and raw.startswith(prefix)):
+                return handler
+        return None
+
+    # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
+    def _client(self, request: web.BaseRequest) -> Client:
+        return self._proxies.read(request.headers, request.remote or "", request.scheme)
+
+    def _root(self, client: Client) -> str:
+        """Our external address for this request, ending in a slash.
+
+        `public_url` speaks for its own host and for requests without one; other host names that reach us (a domain per
+        type, a repository's own host) speak for themselves.
+        """
+        server = self._services.config.server
+        if server.public_url and (not client.host or not self._is_special(client.host)):
+            return server.public_url.rstrip("/") + "/"
+        return f"{client.scheme}://{client.host or f'{server.host}:{server.port}'}/"
+
+    def _is_special(self, host: str) -> bool:
+        domain = self._services.config.server.base_domain
+        return (bool(domain) and host.partition(":")[0].endswith(f".{domain}")) or (
+            self._repository_of_host(host) is not None
+        )
+
+    def _repository_of_host(self, host: str) -> Repository | None:
+        """The repository that is mounted at the root of this host name, `host:port` or `:port`."""
+        known = self._services.known()
+        if known is not self._hosts_of:
+            self._hosts = {name.lower(): r for r in known.values() for name in r.hosts}
+            self._hosts_of = known
+        if not self._hosts:
+            return None
+        name, _, port = host.lower().rpartition(":")
+        return self._hosts.get(host.lower()) or self._hosts.get(name) or (self._hosts.get(f":{port}") if name else None)
+
+    # ── observation ──────────────────────────────────────────────────────────────────────────────────────────────
+    def _audit_refusal(self, request: web.BaseRequest, asked: Asked, error: GatewayError) -> None:
+        """Every denied request of somebody is recorded; an anonymous 401 is only logged, since it must stay cheap."""
+        if asked.actor is None or asked.actor.is_anonymous:
+            return
+        self._services.denials.note(
+            actor=asked.actor.name,
+            repository=str(asked.repository.key) if asked.repository else "",
+            detail={"method": request.method, "path": asked.path[:200], "why": error.message},
+            address=asked.client.address,
+            request_id=asked.request_id,
+        )
+
+    def _note(self, request: web.BaseRequest, answer: Answer, entry: Entry, started: float) -> None:
+        headers = request.headers
+        self._observer.note(
+            Record(
+                time.time(),
+                answer.request_id,
+                "GET",
+                request.raw_path,
+                answer.status,
+                entry.actor,
+                entry.type,
+                entry.repository,
+                entry.package,
+                entry.layer,
+                entry.freshness,
+                answer.sent,
+                (perf_counter() - started) * 1000,
+                request.remote or "",
+                headers.get("User-Agent", ""),
+            )
+        )
+
+    def _note_asked(self, request: web.BaseRequest, answer: Answer, asked: Asked, started: float) -> None:
+        self._observer.note(
+            Record(
+                time.time(),
+                asked.request_id,
+                request.method,
+                request.raw_path,
+                answer.status,
+                asked.actor.name if asked.actor is not None else "",
+                asked.adapter.type if asked.adapter is not None else "",
+                str(asked.repository.key) if asked.repository is not None else "",
+                asked.package,
+                answer.layer,
+                answer.freshness,
+                answer.sent,
+                (perf_counter() - started) * 1000,
+                asked.client.address,
+                request.headers.get("User-Agent", ""),
+            )
+        )
