@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import Connection, delete
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -39,15 +40,17 @@ class Traffic:
         """Every row from that minute on, oldest first."""
         sql = f"{_SELECT} WHERE minute >= ? ORDER BY minute, type, repository"
         return await self._database.read(
-            lambda connection: [
-                TrafficRow(*row[:-1], from_json(row[-1])) for row in connection.exec_driver_sql(sql, (since_minute,))
-            ]
+            lambda connection: [_traffic(row) for row in connection.exec_driver_sql(sql, (since_minute,))]
         )
 
     async def expire(self, before_minute: int) -> int:
         """Delete the rows of earlier minutes; how many there were."""
         statement = delete(schema.traffic).where(schema.traffic.c.minute < before_minute)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+def _traffic(row: Sequence[Any]) -> TrafficRow:
+    return TrafficRow(*row[:-1], from_json(row[-1]))
 
 
 def _add(connection: Connection, row: TrafficRow) -> None:
