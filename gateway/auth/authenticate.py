@@ -1,0 +1,161 @@
+"""From what a client presented to who it is: token, password or session → `Actor`.
+
+A known token is found in a memo that lives as long as the catalogue's `auth` epoch, so a revoked one fails at the next
+request of any worker. Failures are counted by address; an address that had too many is told to wait, but a good token
+from there still works: 178 bits cannot be guessed, and a colleague's broken job must not stop everybody's builds.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache, TTLCache
+
+from gateway.auth import access, passwords, tokens
+from gateway.auth.credential import Credential
+from gateway.auth.throttle import Throttle
+from gateway.config import AuthConfig
+from gateway.errors import GatewayError, Throttled, Unauthenticated
+from gateway.model import Actor, ActorKind, TokenLimits
+from gateway.store.database import Database
+from gateway.store.identities import Identities
+from gateway.store.rows import ActorRow
+
+SESSION_KIND = "dashboard"
+_MAX_KNOWN = 10_000
+_PASSWORD_SECONDS = 60.0
+
+
+class Authenticator:
+    """Who asks. One per worker; `flush` must be awaited now and then, and at shutdown."""
+
+    def __init__(
+        self,
+        identities: Identities,
+        database: Database,
+        config: AuthConfig,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock`: POSIX seconds, for expiry. `timer`: monotonic seconds, for windows and memos."""
+        self.throttle = Throttle(config.max_failures, config.failure_window, timer)
+        self._identities = identities
+        self._database = database
+        self._clock = clock
+        self._epoch = -1
+        self._known: LRUCache[str, tuple[ActorRow, TokenLimits]] = LRUCache(_MAX_KNOWN)
+        self._passwords: TTLCache[bytes, ActorRow] = TTLCache(1000, _PASSWORD_SECONDS, timer)
+        self._pepper = secrets.token_bytes(32)
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._used: dict[int, float] = {}
+
+    async def actor(self, credential: Credential | None, address: str) -> Actor:
+        """Who presents this from that address; nobody for None.
+
+        Raises Unauthenticated for a credential that is no good here and now, Throttled after too many of those.
+        """
+        if credential is None:
+            return nobody(address)
+        user = credential.user
+        if not user or user == "__token__" or credential.secret.startswith(tokens.PREFIX):  # no password is tried
+            return self.token_actor(credential.secret, address)
+        return await self.password_actor(user, credential.secret, address)
+
+    def token_actor(self, secret: str, address: str) -> Actor:
+        """Whose token this is; synchronous, and without a look-up for what has not the form of a token."""
+        found = self._find(secret) if tokens.is_well_formed(secret) else None
+        if found is None:
+            raise self.failure(address, "this token is not known, or was revoked")
+        row, limits = found
+        if row.is_disabled:
+            raise self.failure(address, "the account of this token is disabled")
+        if limits.expires_at is not None and limits.expires_at <= self._clock():
+            raise self.failure(address, "this token has expired")
+        if limits.cidrs and not any(access.is_within(address, cidr) for cidr in limits.cidrs):
+            raise self.failure(address, "this token may not be used from this address")
+        self.touch(limits.id)
+        return Actor(row.kind, row.id, row.name, row.is_admin, limits, address)
+
+    async def password_actor(self, name: str, password: str, address: str) -> Actor:
+        """The user of that name and password; one check at a time for each pair, good for a minute."""
+        key = hashlib.blake2b(f"{len(name)}:{name}:{password}".encode(), key=self._pepper, digest_size=32).digest()
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            epoch = self._refresh()
+            row = self._passwords.get(key)
+            if row is None:
+                self.throttle.check(address)
+                row = await self._verify(name, password)
+                if row is None:
+                    raise self.failure(address, "wrong user name or password")
+                if self._refresh() == epoch:
+                    self._passwords[key] = row
+        return Actor(row.kind, row.id, row.name, row.is_admin, None, address)
+
+    def session_actor(self, secret: str, address: str) -> Actor | None:
+        """Whose dashboard session this is, or None for one that ended."""
+        session = self._identities.session(tokens.sha256(secret), self._clock())
+        if session is None or session.kind != SESSION_KIND or session.actor_id is None:
+            return None
+        row = self._identities.actor(session.actor_id)
+        if row is None or row.is_disabled:
+            return None
+        return Actor(row.kind, row.id, row.name, row.is_admin, None, address)
+
+    def failure(self, address: str, message: str) -> GatewayError:
+        """The error for one more bad credential from this address, which it counts."""
+        try:
+            self.throttle.check(address)
+        except Throttled as error:
+            return error
+        self.throttle.note(address)
+        return Unauthenticated(message)
+
+    def touch(self, token_id: int) -> None:
+        """Note that a token is being used; written by the next `flush`."""
+        self._used[token_id] = self._clock()
+
+    async def flush(self) -> None:
+        """Write when tokens were last used, in one transaction; what cannot be written waits for the next flush."""
+        used, self._used = self._used, {}
+        try:
+            await self._identities.touch_tokens(used)
+        except BaseException:
+            self._used = used | self._used
+            raise
+
+    def _find(self, secret: str) -> tuple[ActorRow, TokenLimits] | None:
+        self._refresh()
+        key = tokens.sha256(secret)
+        known = self._known.get(key)
+        if known is None:
+            found = self._identities.token_by_sha256(key)
+            if found is None:
+                return None
+            token, row = found
+            known = self._known[key] = (row, token.limits())
+        return known
+
+    def _refresh(self) -> int:
+        """Forget everything when tokens, actors or passwords changed; returns the epoch."""
+        epoch = self._database.epoch("auth")
+        if epoch != self._epoch:
+            self._known.clear()
+            self._passwords.clear()
+            self._epoch = epoch
+        return epoch
+
+    async def _verify(self, name: str, password: str) -> ActorRow | None:
+        found = self._identities.password_of(name)
+        is_right = await passwords.verify(found[1] if found is not None else None, password)
+        if found is None or not is_right or found[0].is_disabled or found[0].kind is not ActorKind.USER:
+            return None
+        return found[0]
+
+
+def nobody(address: str) -> Actor:
+    """The actor who did not sign in."""
+    return Actor(ActorKind.ANONYMOUS, 0, "anonymous", address=address)
