@@ -2,7 +2,7 @@
 
 A blob appears whole or not at all: written aside, synced, renamed, and the folder synced. Nothing here knows who may
 read a blob; knowing a digest grants nothing. Calls without `await` are a few system calls, fit for the event loop,
-except `adopt`, `walk` and `sweep`, which belong into a thread.
+unless they say that they block.
 """
 
 import os
@@ -17,8 +17,6 @@ from gateway.model import Digest, is_hash
 from gateway.store.hashing import Hashes
 from gateway.store.threads import in_thread
 from gateway.store.writing import BatchWriter, sync_file
-
-_INLINE = 256 * 1024  # bytes read and hashed without a thread
 
 
 class OpenBlob:
@@ -88,21 +86,38 @@ class FileBlobs:
             raise StoreTrouble(f"cannot open blob {digest}: {error.strerror}") from error
         return OpenBlob(fd, os.fstat(fd).st_size, digest)
 
-    async def read(self, digest: Digest) -> bytes:
-        """All bytes of a small blob, hashed again. Raises FileUnknown; a blob that has rotted is removed and absent."""
+    def read(self, digest: Digest) -> bytes:
+        """All bytes of a small blob, hashed again. Blocks: beyond a few 100 KB not in the loop.
+
+        Raises FileUnknown; a blob that has rotted is removed, and so is absent.
+        """
         with self.open(digest) as blob:
-            if blob.size <= _INLINE:
-                body = _read_verified(blob)
-            else:
-                body = await in_thread(lambda: _read_verified(blob))
-        if body is None:
+            body = os.pread(blob.fd, blob.size, 0)
+        if Digest.of(body) != digest:
             self.delete(digest)
             raise FileUnknown(f"blob {digest} was damaged and is removed")
         return body
 
-    async def put(self, body: bytes) -> Digest:
-        """Keep a small body durably; where it is already kept, only its age starts anew."""
-        return await in_thread(lambda: self._put(body))
+    def put(self, body: bytes) -> Digest:
+        """Keep a small body durably; where it is kept already, only its age starts anew. Blocks: not in the loop.
+
+        Raises StoreTrouble.
+        """
+        digest = Digest.of(body)
+        if self.has(digest) == len(body) and self._touch(digest):
+            return digest
+        part = self._uploads / f"{secrets.token_hex(16)}.part"
+        try:
+            with part.open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            self.adopt(part, digest)
+        except OSError as error:
+            raise StoreTrouble(f"cannot keep {len(body)} bytes: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return digest
 
     def upload(self, limit: int, algorithms: Iterable[str] = ("sha256",)) -> "Upload":
         """A new blob of at most `limit` bytes, to be written chunk by chunk: `async with blobs.upload(…) as upload`."""
@@ -141,32 +156,20 @@ class FileBlobs:
         """Bytes that can still be written to this file system."""
         return shutil.disk_usage(self.root).free
 
-    def sweep(self, older_than: float) -> int:
-        """Remove what uploads of dead processes left, last written before this POSIX time; returns how many."""
-        return sum(remove_older(path, older_than) for path in self._uploads.iterdir())
+    def sweep(self, older_than: float, remove: bool = True) -> int:
+        """Remove what uploads of dead processes left, last written before this POSIX time; returns how many.
 
-    def _put(self, body: bytes) -> Digest:
-        digest = Digest.of(body)
-        target = self.path(digest)
-        if self.has(digest) == len(body):
-            try:
-                os.utime(target)  # garbage collection spares the young
-            except FileNotFoundError:
-                pass
-            else:
-                return digest
-        part = self._uploads / f"{secrets.token_hex(16)}.part"
+        `remove` False only counts them, for a dry run. Blocks: not in the loop.
+        """
+        return sum(remove_older(path, older_than, remove) for path in self._uploads.iterdir())
+
+    def _touch(self, digest: Digest) -> bool:
+        """Make a blob young again, since garbage collection spares the young; False where it went meanwhile."""
         try:
-            with part.open("xb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            self.adopt(part, digest)
-        except OSError as error:
-            raise StoreTrouble(f"cannot keep {len(body)} bytes: {error.strerror}") from error
-        finally:
-            part.unlink(missing_ok=True)
-        return digest
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
 
 class Upload:
@@ -240,12 +243,13 @@ class Upload:
         return digest
 
 
-def remove_older(path: Path, older_than: float) -> bool:
-    """Remove a file last written before this POSIX time; whether it was removed."""
+def remove_older(path: Path, older_than: float, remove: bool = True) -> bool:
+    """Remove a file last written before this POSIX time; whether it was removed, or would be for `remove` False."""
     try:
         if path.stat().st_mtime >= older_than:
             return False
-        path.unlink()
+        if remove:
+            path.unlink()
     except FileNotFoundError:
         return False
     return True
@@ -257,8 +261,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _read_verified(blob: OpenBlob) -> bytes | None:
-    body = os.pread(blob.fd, blob.size, 0)
-    return body if Digest.of(body) == blob.digest else None

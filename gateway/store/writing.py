@@ -54,11 +54,13 @@ class BatchWriter:
         """Forget what is not yet in a batch in flight, and wait for that one, so that the file may be closed."""
         self._batch.clear()
         running, self._running = self._running, None
-        if running is not None:
-            try:
-                await ended(running)
-            except OSError:
-                return  # whoever stops does not want the bytes any more
+        try:
+            if running is not None:
+                self._advance(await ended(running))
+        except OSError:
+            return  # whoever stops does not want the bytes any more
+        finally:
+            self._moved = None
 
     def _start(self) -> None:
         batch, self._batch, self._held = self._batch, [], 0
