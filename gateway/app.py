@@ -44,10 +44,10 @@ async def running(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[
         services = await stack.enter_async_context(open_services(config, adapters))
         own = await stack.enter_async_context(OwnAddresses.open(services, adapters))
         mount = Mount(services, adapters, own.authenticator, own.observer, own.handlers(), own.repository_page)
-        services.tasks.start(tend(services, own.authenticator.flush), "notes")
-        services.tasks.start(own.housekeeping(), "housekeeping")
+        services.tasks.own(tend(services, own.authenticator.flush), "notes")
+        services.tasks.own(own.housekeeping(), "housekeeping")
         server = web.Server(
-            mount,
+            mount,  # type: ignore[arg-type]  # an Answer is all that the protocol needs of a response
             access_log=None,
             keepalive_timeout=75,
             lingering_time=30,

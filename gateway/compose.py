@@ -61,9 +61,7 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
                 cache=cache,
                 spools=spools,
                 client=client,
-                documents=Documents(
-                    database, rows, cache, client, tasks, leases, config.cache.max_document_size
-                ),
+                documents=Documents(database, rows, cache, client, tasks, leases, config.cache.max_document_size),
                 document_rows=rows,
                 upstreams=build_upstreams(config),
                 formats={adapter.type: adapter.format for adapter in adapters},
@@ -157,7 +155,12 @@ async def _make_ready(
             await identities.create_organisation(READY_OWNER)
         for cidr in _LOOPBACK:
             await identities.create_grant(
-                "anonymous", None, "read", f"*/{READY_OWNER}/{READY_NAME}", cidr=cidr, created_by="first start"
+                subject_kind="anonymous",
+                subject_id=None,
+                role="read",
+                repository=f"*/{READY_OWNER}/{READY_NAME}",
+                cidr=cidr,
+                created_by="first start",
             )
 
 

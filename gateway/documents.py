@@ -95,7 +95,7 @@ class Documents:
     async def load(self, held: Held) -> Document:
         """The raw document. Raises FileUnknown when the cache lost or spoilt it: ask again after `forget`."""
         assert held.row.digest is not None
-        body = await self._blobs.read(held.row.digest)
+        body = await asyncio.to_thread(self._blobs.read, held.row.digest)
         return Document(body, held.row.content_type, held.row.url, held.row.headers)
 
     async def forget(self, held: Held) -> None:
@@ -166,7 +166,7 @@ class Documents:
                 upstream=upstream.name,
                 key=key,
                 status=200,
-                digest=await self._blobs.put(document.body),
+                digest=await asyncio.to_thread(self._blobs.put, document.body),
                 size=len(document.body),
                 content_type=document.content_type,
                 url=document.url,

@@ -24,8 +24,9 @@ from gateway.permit import Permit
 from gateway.services import Services
 from gateway.store.blobs import FileBlobs, OpenBlob
 from gateway.store.rows import CachedFile, HostedPackage
+from gateway.store.receiving import Fetch
 from gateway.store.spool import Expected, Follower
-from gateway.upstream.client import Status
+from gateway.upstream.client import Status, Stream
 from gateway.upstream.registry import Upstream
 
 T = TypeVar("T")
@@ -376,9 +377,14 @@ class Pull:
             cached = CachedFile(digest, length, dict(hashes), upstream.name, time.time())
             await services.blob_rows.add_cached(repository.id, package, name, cached)
 
+        def known() -> Digest | None:
+            cached = services.blob_rows.cached(repository.id, package, name, hashes.get("sha256"))
+            return None if cached is None else cached.digest
+
         async def opened() -> Follower:
             key = f"{repository.id} {package} {name} {sorted(hashes.items())}"
-            return await services.spools.open(key, Expected(dict(hashes), size), _fetch(services, upstream, url), done)
+            fetch = _fetch(services, upstream, url, repository)
+            return await services.spools.open(key, Expected(dict(hashes), size), fetch, done, known=known)
 
         return OpenFile(
             name,
@@ -392,12 +398,14 @@ class Pull:
         )
 
 
-def _fetch(services: Services, upstream: Upstream, url: str) -> Callable[[int], object]:
-    """How the spool gets the file's bytes from `offset` on."""
+def _fetch(services: Services, upstream: Upstream, url: str, repository: Repository) -> Fetch:
+    """How the spool gets the file's bytes from an offset on; what comes is counted for the repository."""
 
     @asynccontextmanager
-    async def fetch(offset: int) -> AsyncIterator[object]:
+    async def fetch(offset: int) -> AsyncIterator[Stream]:
         async with services.client.stream(upstream, url, offset) as stream:
+            if stream.total is not None:
+                services.fetched(repository.key.type, str(repository.key), stream.total - stream.offset)
             yield stream
 
     return fetch

@@ -1,6 +1,6 @@
 """What the use cases work with, built once by `gateway.app` and handed down."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
@@ -65,6 +65,7 @@ class Services:
     memos: Memos
     flights: Flights
     denials: Denials
+    fetched: Callable[[str, str, int], None] = lambda _type, _repository, _size: None
     touched: dict[str, None] = field(default_factory=dict)
     _known: dict[RepositoryKey, Repository] = field(default_factory=dict)
     _known_at: int = -1

@@ -32,6 +32,10 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    def own(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Run `work` for as long as this owner lives; nobody awaits it."""
+        _ = self.start(work, name)
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -53,4 +57,3 @@ class Flights:
             self._flights[key] = task
             task.add_done_callback(lambda _: self._flights.pop(key, None))
         return task
-

@@ -24,8 +24,9 @@ from gateway.web.credentials import read_credentials
 from gateway.web.errors import answer_for
 from gateway.web.file_answer import FileAnswer
 from gateway.web.forwarded import Client, TrustedProxies
-from gateway.web.observe import Observer, Record
+from gateway.web.observe import Observer
 from gateway.web.paths import RouteTable, guard
+from gateway.web.record import Record
 from gateway.web.ready import Entry, Key, PageAnswer, Ready, answer_of, entry_heads
 
 _log = structlog.stdlib.get_logger("web")
