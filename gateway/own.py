@@ -101,7 +101,7 @@ class OwnAddresses:
         _only_get(request)
         if asked.actor is not None and asked.actor.is_anonymous and not _is_loopback(asked.client.address):
             raise Forbidden("metrics are for signed-in actors, or for loopback")
-        body = await asyncio.to_thread(self.observer.render_metrics)
+        body = await self.observer.render_metrics()
         return Answer(200, (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")), body)
 
 

@@ -14,7 +14,10 @@ NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHealth:
-    """One host of one upstream. Times are POSIX seconds or None; `failures` counts in a row; `bytes` came from it."""
+    """One host of one upstream. Times are POSIX seconds or None; `bytes` came from it.
+
+    failures: in a row, until it answers again. errors: failures since the process began.
+    """
 
     name: str
     host: str
@@ -25,12 +28,24 @@ class UpstreamHealth:
     last_error: str | None
     requests: int
     bytes: int
+    errors: int = 0
 
 
 class Host:
     """One host of one upstream. `clock` is monotonic, for the breaker; `now` is the wall clock, for people."""
 
-    __slots__ = ("_clock", "_now", "breaker", "last_error", "last_ok", "name", "received", "requests", "upstream")
+    __slots__ = (
+        "_clock",
+        "_now",
+        "breaker",
+        "errors",
+        "last_error",
+        "last_ok",
+        "name",
+        "received",
+        "requests",
+        "upstream",
+    )
 
     def __init__(self, upstream: str, name: str, clock: Callable[[], float], now: Callable[[], float]) -> None:
         self.upstream = upstream
@@ -38,6 +53,7 @@ class Host:
         self.breaker = Breaker()
         self.requests = 0
         self.received = 0
+        self.errors = 0
         self.last_ok: float | None = None
         self.last_error: str | None = None
         self._clock = clock
@@ -61,10 +77,12 @@ class Host:
     def failed(self, why: str) -> None:
         """The host is in trouble."""
         self.breaker.fail(self._clock())
+        self.errors += 1
         self.last_error = why
 
     def limited(self, seconds: float | None) -> float:
         """The host asked us to come back later; returns the seconds it is paused for."""
+        self.errors += 1
         self.last_error = "it asks for fewer requests"
         return self.breaker.limit(self._clock(), seconds)
 
@@ -99,6 +117,7 @@ class Host:
             last_error=self.last_error,
             requests=self.requests,
             bytes=self.received,
+            errors=self.errors,
         )
 
 

@@ -36,7 +36,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "entrepot_requests_in_flight": ("Requests being answered now.", ()),
-    "entrepot_upstream_breaker": ("0 closed, 1 half open, 2 open; the worst over all workers.", ("upstream", "host")),
+    "entrepot_upstream_breaker": (
+        "0 closed, 1 half open, 2 open or paused; of all workers the worst.",
+        ("upstream", "host"),
+    ),
     "entrepot_workers": ("Living worker processes.", ()),
 }
 HISTOGRAM = "entrepot_request_seconds"
@@ -95,8 +98,7 @@ class Metrics:
         aside.replace(self._path)
 
     def render(self) -> bytes:
-        """The page for Prometheus, over all processes that ever wrote into the folder."""
-        self.save()
+        """The page for Prometheus, over all snapshots in the folder: `save` first. Reads small files."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Page(list(_snapshots(self._folder))))
         return generate_latest(registry)

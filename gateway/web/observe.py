@@ -37,12 +37,18 @@ _log = structlog.stdlib.get_logger(__name__)
 class UpstreamState(Protocol):
     """What the metrics need of the upstream client's health, per host; numbers count since the process began."""
 
-    name: str
-    host: str
-    state: str
-    requests: int
-    bytes: int
-    errors: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
 
 
 class TrafficStore(Protocol):
@@ -125,11 +131,12 @@ class Observer:
             if not self._writer.is_off:
                 self._writer.put(encode_lines(records))
 
-    def render_metrics(self) -> bytes:
-        """The body of `/-/metrics`, over all workers; see `gateway.web.metrics.CONTENT_TYPE`. Reads small files."""
+    async def render_metrics(self) -> bytes:
+        """The body of `/-/metrics`, over all workers; see `gateway.web.metrics.CONTENT_TYPE`."""
         self.flush()
         self._look_around()
-        return self._metrics.render()
+        self._metrics.save()
+        return await asyncio.to_thread(self._metrics.render)
 
     async def save_traffic(self) -> None:
         """Add what came together since the last time to the `traffic` table; kept for the next time on failure."""
@@ -181,4 +188,4 @@ class Observer:
             metrics.gauge("entrepot_upstream_breaker", labels, _BREAKER.get(upstream.state, 0))
 
 
-_BREAKER: Mapping[str, int] = {"closed": 0, "half_open": 1, "half-open": 1, "open": 2}
+_BREAKER: Mapping[str, int] = {"closed": 0, "half-open": 1, "paused": 2, "open": 2}

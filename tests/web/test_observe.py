@@ -167,7 +167,7 @@ async def test_a_log_that_cannot_be_written_is_counted_and_harms_nobody(tmp_path
     async with observer:
         observer.note(REQUEST)
 
-    assert b"entrepot_log_lines_dropped_total 1.0" in observer.render_metrics()
+    assert b"entrepot_log_lines_dropped_total 1.0" in await observer.render_metrics()
 
 
 async def test_a_writer_that_is_stuck_does_not_fill_the_memory(tmp_path):
@@ -185,7 +185,7 @@ async def test_off_writes_nothing(tmp_path):
     async with observer:
         observer.note(REQUEST)
 
-    assert b'entrepot_requests_total{method="GET",status="2xx",type="pypi"} 1.0' in observer.render_metrics()
+    assert b'entrepot_requests_total{method="GET",status="2xx",type="pypi"} 1.0' in await observer.render_metrics()
 
 
 async def test_traffic_is_summed_per_minute_and_repository(tmp_path):
