@@ -221,7 +221,7 @@ def _hosted(connection: Connection, repository_id: int, name: str) -> HostedPack
     return HostedPackage(
         row=row,
         files=live,
-        tags=dict(tags.tuples()),
+        tags={tag[0]: tag[1] for tag in tags},
         attachments=_attachments(connection, row.id),
         tombstones=frozenset(old[0] for old in rows if old[-1] is not None),
         tombstone_versions=frozenset(old[1] for old in rows) - {file.version for file in live},

@@ -50,7 +50,9 @@ class Traffic:
 
 
 def _traffic(row: Sequence[Any]) -> TrafficRow:
-    return TrafficRow(*row[:-1], from_json(row[-1]))
+    *sums, buckets = row
+    fields = dict(zip((*_KEY, *_SUMS), sums, strict=True))
+    return TrafficRow(**fields, buckets=from_json(buckets))
 
 
 def _add(connection: Connection, row: TrafficRow) -> None:
