@@ -47,8 +47,12 @@ class Gateway:
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
-        """`repositories`: type → `owner/name` → the repository's keys. `settings`: further top-level sections."""
+        """`repositories`: type → `owner/name` → the repository's keys. `settings`: further top-level sections.
+
+        `prefix`: what stands before the command, such as `taskset -c 0`.
+        """
         self.folder = folder
         self.data = folder / "data"
         self.port = free_port()
@@ -57,6 +61,7 @@ class Gateway:
         self.upstreams = dict(upstreams or {})
         self.settings = dict(settings or {})
         self.environment = dict(environment or {})
+        self.prefix = list(prefix)
         self.ready_after = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -105,7 +110,7 @@ class Gateway:
         self._log = (self.folder / "gateway.log").open("ab")
         started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
+            [*self.prefix, sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
             cwd=ROOT,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
