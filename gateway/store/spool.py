@@ -88,17 +88,17 @@ class Spools:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def sweep(self, older_than: float) -> int:
+    def sweep(self, older_than: float, remove: bool = True) -> int:
         """Remove what dead processes left and nobody wanted since this POSIX time; returns how many files.
 
-        Blocks: not in the loop.
+        `remove` False only counts them, for a dry run. Blocks: not in the loop.
         """
         removed = 0
         for path in tuple(self._folder.iterdir()):
             lock = Lock.take(path.with_name(f"{path.name.partition('.')[0]}.lock"))
             if lock is not None:
                 try:
-                    removed += path.suffix != ".lock" and remove_older(path, older_than)
+                    removed += path.suffix != ".lock" and remove_older(path, older_than, remove)
                 finally:
                     lock.release()
         return removed
