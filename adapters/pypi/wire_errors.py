@@ -40,7 +40,7 @@ def render_error(error: GatewayError, accept: str) -> ErrorBody:
         kind = "application/json"
     else:
         body, kind = f"{message}\n".encode(), "text/plain; charset=utf-8"
-    return ErrorBody(body, kind, (("Cache-Control", "no-store"),), reason_phrase(message), status)
+    return ErrorBody(body, kind, reason=reason_phrase(message), status=status)
 
 
 def reason_phrase(message: str) -> str:
