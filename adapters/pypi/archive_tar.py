@@ -20,15 +20,6 @@ _STEP = 256 * 1024
 _MAX_HEADERS = 256 * 1024  # bytes of all headers of one member: tarfile reads some of them in quadratic time
 _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
 _BROKEN = (tarfile.TarError, zlib.error, _ISAL_ERROR, EOFError, OSError, ValueError, RecursionError, OverflowError)
-    tarfile.TarError,
-    zlib.error,
-    isal_zlib.error,
-    EOFError,
-    OSError,
-    ValueError,
-    RecursionError,
-    OverflowError,
-)
 
 _open_gzip: Callable[..., BinaryIO] = igzip.open
 

@@ -115,7 +115,7 @@ def test_two_members_of_one_name_are_refused(read):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda _: b"#!/bin/sh\n" + body,
+        lambda body: b"#!/bin/sh\n" + body,
         lambda body: body + b"PK\5\6" + bytes(18),
         lambda body: body + b"trailing",
         lambda body: body[:-2] + struct.pack("<H", 4) + b"note",
