@@ -10,7 +10,6 @@ from gateway.auth.sign_in import SignIn
 from gateway.auth.throttle import Throttle
 from gateway.errors import StoreTrouble, Throttled, Unauthenticated
 from gateway.model import ActorKind, Scope
-
 from tests.auth.conftest import OUTSIDE, PASSWORD
 
 INSIDE = "10.1.2.3"
@@ -113,7 +112,8 @@ async def test_a_password_signs_in_with_all_rights_of_the_user(world):
 
 
 @pytest.mark.parametrize(
-    ("name", "password"), [("alice", "wrong password"), ("bob", PASSWORD), ("Alice", PASSWORD), ("builder", PASSWORD), ("alice", "x" * 5000)]
+    ("name", "password"),
+    [("alice", "wrong password"), ("bob", PASSWORD), ("Alice", PASSWORD), ("builder", PASSWORD), ("alice", "x" * 5000)],
 )
 async def test_a_wrong_password_or_name_is_the_same_refusal(world, name, password):
     await world.user("alice", password=PASSWORD)
