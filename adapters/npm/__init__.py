@@ -1,0 +1,1 @@
+"""The npm registry's protocol (npm, pnpm, yarn, bun, deno)."""
