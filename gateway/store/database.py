@@ -116,6 +116,15 @@ class Database:
         except sqlite3.Error as error:
             raise _trouble(error) from error
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let several point reads see one state of the catalogue. Never await inside: it would be everybody's state."""
+        self.point("BEGIN")
+        try:
+            yield
+        finally:
+            self.point("ROLLBACK")
+
     def epoch(self, scope: str) -> int:
         """The generation of a scope, 0 for one never bumped; it differs once any process committed a bump of it.
 

@@ -141,17 +141,7 @@ def _add_file(
     now: float,
 ) -> bool:
     """Whether the file is new here; False where the same bytes are live under this name."""
-    known = connection.exec_driver_sql(
-        "SELECT digest, deleted_at FROM file WHERE package_id = ? AND filename = ?", (row.id, file.filename)
-    ).first()
-    if known is not None:
-        digest, deleted_at = known
-        if deleted_at is not None:
-            raise NameRetired(f"{file.filename} was published before and deleted: its name is not used again")
-        if digest != file.digest.hex:
-            raise AlreadyExists(
-                f"{file.filename} was published before with sha256 {digest}, these bytes have {file.digest.hex}"
-            )
+    if _is_published(connection, row, file):
         return False
     values = {
         "package_id": row.id,
@@ -169,6 +159,22 @@ def _add_file(
     for kind, attachment in file.attachments.items():
         _keep(connection, attachment.digest, attachment.size, is_stored, now)
         _attach(connection, file_id, kind, attachment)
+    return True
+
+
+def _is_published(connection: Connection, row: PackageRow, file: NewFileRow) -> bool:
+    """Whether these bytes are live under this name; raises NameRetired and AlreadyExists."""
+    sql = "SELECT digest, deleted_at FROM file WHERE package_id = ? AND filename = ?"
+    known = connection.exec_driver_sql(sql, (row.id, file.filename)).first()
+    if known is None:
+        return False
+    digest, deleted_at = known
+    if deleted_at is not None:
+        raise NameRetired(f"{file.filename} was published before and deleted: its name is not used again")
+    if digest != file.digest.hex:
+        raise AlreadyExists(
+            f"{file.filename} was published before with sha256 {digest}, these bytes have {file.digest.hex}"
+        )
     return True
 
 

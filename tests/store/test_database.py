@@ -114,6 +114,18 @@ async def test_a_read_sees_one_snapshot(database):
     assert database.epoch("auth") == 1
 
 
+async def test_point_reads_in_a_snapshot_see_one_state(database, elsewhere):
+    count = "SELECT count(*) FROM generation"
+
+    with database.snapshot():
+        before = database.point(count)
+        await elsewhere.write(lambda connection: bump(connection, "auth"))
+        assert database.point(count) == before
+
+    assert database.point(count) == [(1,)]
+    assert database.epoch("auth") == 1
+
+
 async def test_an_epoch_moves_only_for_its_own_scope(database):
     await database.write(lambda connection: bump(connection, "auth"))
     auth = database.epoch("auth")

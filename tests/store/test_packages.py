@@ -50,6 +50,21 @@ async def test_what_was_published_is_read_back(packages, tools):
     assert hosted.find("other") is None
 
 
+async def test_a_package_with_many_files_is_read_like_one_with_few(packages, tools):
+    attachments = {"metadata": Attachment(Digest.of(b"metadata"), 8, "text/plain")}
+    many = [wheel(f"{number}.0", attachments=attachments) for number in range(70)]
+    await packages.commit(tools.id, "few", many[:2], tags={"latest": "1.0"}, actor="ann")
+    await packages.commit(tools.id, "many", many, tags={"latest": "1.0"}, actor="ann")
+
+    few = await packages.hosted(tools.id, "few")
+    all_ = await packages.hosted(tools.id, "many")
+
+    assert [file.filename for file in all_.files] == [file.filename for file in many]
+    assert all_.files[:2] == few.files
+    assert all_.tags == few.tags
+    assert set(all_.attachments) == {file.filename for file in many}
+
+
 async def test_an_unknown_name_has_no_row_and_nothing_hosted(packages, tools):
     assert packages.get(tools.id, "tool") is None
     assert await packages.hosted(tools.id, "tool") is None
