@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from importlib.metadata import version
 from typing import Protocol, Self, TypeVar
+from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
@@ -30,7 +32,7 @@ from gateway.upstream.registry import Upstream
 
 T = TypeVar("T")
 
-USER_AGENT = "entrepot"
+USER_AGENT = f"entrepot/{version('entrepot')}"
 _BUFFER = 64 * 1024  # PERFORMANCE section 4: more costs memory with slow clients and gains nothing
 _HEADER_SIZE, _HEADER_COUNT = 16 * 1024, 128
 _BACKOFF = 0.2
@@ -198,8 +200,8 @@ class UpstreamClient:
     def _below(self, upstream: Upstream, path: str) -> URL:
         if path.startswith(("https://", "http://")):
             return addresses.checked_address(path, upstream.bounds)
-        segments = path.partition("?")[0].split("/")
-        if ".." in segments or "." in segments or path.startswith("/"):
+        segments = unquote(path.partition("?")[0]).split("/")
+        if ".." in segments or "." in segments or path.startswith("/") or "#" in path:
             raise PathInvalid("a path that leaves the upstream's folder")
         return addresses.checked_address(upstream.url + path, upstream.bounds)
 
@@ -207,14 +209,14 @@ class UpstreamClient:
         async def once() -> Reply:
             answer = await self._open(upstream, request)
             try:
-                return await self._reply(upstream, request, answer, limit)
+                return await self._reply(request, answer, limit)
             finally:
                 answer.response.close()
 
         seconds = upstream.config.connect_timeout + 2 * upstream.config.read_timeout
         return await self._within(upstream, seconds, lambda: self._persist(upstream, once))
 
-    async def _reply(self, upstream: Upstream, request: _Request, answer: _Answer, limit: int) -> Reply:
+    async def _reply(self, request: _Request, answer: _Answer, limit: int) -> Reply:
         if answer.is_absent:
             return Reply(Status.ABSENT)
         headers = answer.response.headers
@@ -222,8 +224,6 @@ class UpstreamClient:
         etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
         if answer.response.status == 304:
             return Reply(Status.NOT_MODIFIED, None, etag, last_modified, age)
-        if answer.response.status == 206:
-            raise UpstreamCorrupt(f"{upstream.name} sent a part of a document", upstream=upstream.name)
         with answer.host.watching(is_repeatable=request.method == "GET"):
             body = await read_document(answer.response, answer.host, limit)
         answer.host.succeeded()

@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,8 +59,8 @@ class Seen:
 class FaultyUpstream:
     """See the module. The switches below may be changed at any time."""
 
-    def __init__(self, port: int = 0, folder: Path | None = None) -> None:
-        """`port` 0: any free one. `folder`: files that are served where no page is set."""
+    def __init__(self, port: int = 0, folder: Path | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """`port` 0: any free one. `folder`: files that are served where no page is set. `tls`: speak https."""
         self.seen: list[Seen] = []
         self.pages: dict[str, Page] = {}
         self.etags = True
@@ -68,9 +69,11 @@ class FaultyUpstream:
         self.cache_control: str | None = None
         self._port = port
         self._folder = folder
+        self._tls = tls
         self._faults: dict[str | None, Fault] = {}
         self._left: dict[str | None, int] = {}
         self._projects: list[str] = []
+        self._connections: set[object] = set()
         self._runner: web.ServerRunner | None = None
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -86,7 +89,7 @@ class FaultyUpstream:
         server = web.Server(self._serve, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
 
@@ -108,7 +111,7 @@ class FaultyUpstream:
 
     @property
     def url(self) -> str:
-        return f"http://{self.authority}/"
+        return f"{'http' if self._tls is None else 'https'}://{self.authority}/"
 
     @property
     def pypi_url(self) -> str:
@@ -196,6 +199,11 @@ class FaultyUpstream:
         return Counter(seen.plain_path for seen in self.seen)
 
     @property
+    def connections(self) -> int:
+        """Over how many connections requests came."""
+        return len(self._connections)
+
+    @property
     def got_credentials(self) -> bool:
         """Whether any request carried some."""
         return any(seen.has_credentials for seen in self.seen)
@@ -206,6 +214,7 @@ class FaultyUpstream:
 
     # ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._connections.add(request.protocol)
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         seen = Seen(request.method, request.raw_path, headers, body)
