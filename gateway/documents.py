@@ -112,7 +112,7 @@ class Documents:
             return self._held(upstream, row, "trouble")
 
     def _row(self, upstream: Upstream, key: str) -> DocumentRow | None:
-        """The newest row known: this process's memory while fresh, else the catalogue (another worker may have been)."""
+        """The newest row known: this process's memory while fresh, else the catalogue, where others write too."""
         epoch = self._database.epoch("documents")
         if epoch != self._recent_epoch:
             self._recent.clear()
@@ -195,7 +195,7 @@ async def _lease(folder: Path, key: str) -> AsyncIterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         start, length = int.from_bytes(hashlib.sha256(key.encode()).digest()[1:8], "big") % (2**62), 1
-        while not _try_lock(descriptor, start, length):
+        while not _try_lock(descriptor, start, length):  # noqa: ASYNC110 another process gives no event
             await asyncio.sleep(0.01)
         yield
     finally:

@@ -1,7 +1,8 @@
 """The nouns of package registries, as frozen values. Nothing here does I/O.
 
 Words are those of the field: a *repository* is one `(type, owner, name)`; a *package* has *versions*, each with
-*files*; a file's bytes are a *blob*, named by its *digest*; a *listing* is all files that a repository offers for one package.
+*files*; a file's bytes are a *blob*, named by its *digest*; a *listing* is all files that a repository offers for one
+package.
 """
 
 import hashlib

@@ -23,8 +23,8 @@ from gateway.model import HOSTED_LAYER, Actor, Digest, File, Listing, OwnerMode,
 from gateway.permit import Permit
 from gateway.services import Services
 from gateway.store.blobs import FileBlobs, OpenBlob
-from gateway.store.rows import CachedFile, HostedPackage
 from gateway.store.receiving import Fetch
+from gateway.store.rows import CachedFile, HostedPackage
 from gateway.store.spool import Expected, Follower
 from gateway.upstream.client import Status, Stream
 from gateway.upstream.registry import Upstream

@@ -25,6 +25,7 @@ from gateway.errors import Blocked, FileUnknown, PathInvalid, UpstreamCorrupt, U
 from gateway.format import Ask, Document
 from gateway.upstream import addresses, cache_control
 from gateway.upstream.bodies import Chunks, drain, extent, read_document
+from gateway.upstream.breaker import Breaker
 from gateway.upstream.hosts import Host, UpstreamHealth
 from gateway.upstream.inflate import ACCEPTED
 from gateway.upstream.proxies import Proxies
@@ -196,6 +197,11 @@ class UpstreamClient:
     def health(self) -> list[UpstreamHealth]:
         """Every host that was asked so far, by upstream and host."""
         return [self._hosts[key].health() for key in sorted(self._hosts)]
+
+    def forgive(self) -> None:
+        """Close every breaker and forget every Retry-After: an operator knows that the trouble is over."""
+        for host in self._hosts.values():
+            host.breaker = Breaker()
 
     def _below(self, upstream: Upstream, path: str) -> URL:
         if path.startswith(("https://", "http://")):

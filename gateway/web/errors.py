@@ -1,4 +1,4 @@
-"""The only place that turns an error into a response: the adapter gives the body, this module the status and headers."""
+"""The only place that turns an error into a response: the adapter gives the body, this module status and headers."""
 
 import json
 

@@ -12,7 +12,7 @@ from gateway.web.sendfile import INLINE, send_file
 
 
 class FileAnswer(Answer):
-    """Sends an `OpenFile`; status and length are decided when it is sent, since a cold file may learn them only then."""
+    """Sends an `OpenFile`; status and length are decided when it is sent: a cold file may learn them only then."""
 
     __slots__ = ("file", "is_whole")
 

@@ -14,9 +14,9 @@ from aiohttp import web
 
 from gateway.adapter import Adapter, Route
 from gateway.auth.authenticate import Authenticator
-from gateway.errors import GatewayError, Invalid, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
-from gateway.model import Actor, ActorKind, Repository, RepositoryKey, Scope, Visibility
+from gateway.errors import GatewayError, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
 from gateway.layers import flatten
+from gateway.model import Actor, Repository, RepositoryKey, Scope
 from gateway.services import Services
 from gateway.web.answers import Answer
 from gateway.web.call import Call
@@ -26,8 +26,8 @@ from gateway.web.file_answer import FileAnswer
 from gateway.web.forwarded import Client, TrustedProxies
 from gateway.web.observe import Observer
 from gateway.web.paths import RouteTable, guard
-from gateway.web.record import Record
 from gateway.web.ready import Entry, Key, PageAnswer, Ready, answer_of, entry_heads
+from gateway.web.record import Record
 
 _log = structlog.stdlib.get_logger("web")
 _READY_SECONDS = 30.0
@@ -109,9 +109,8 @@ class Mount:
                     return answer
             asked = Asked(observer.ids.take(request.headers.get("X-Request-Id")), request.headers.get("Accept", ""))
             answer = await self._answer(request, asked)
-            answer.request_id = asked.request_id
             try:
-                await answer.send(request)
+                answer = await self._send(request, asked, answer)
             finally:
                 self._note_asked(request, answer, asked, started)
             if key is not None and answer.status == 200:
@@ -119,6 +118,17 @@ class Mount:
             return answer
         finally:
             observer.in_flight -= 1
+
+    async def _send(self, request: web.BaseRequest, asked: Asked, answer: Answer) -> Answer:
+        """Send it; what a cold file only learns while it is opened can still become an error with a body."""
+        answer.request_id = asked.request_id
+        try:
+            await answer.send(request)
+        except GatewayError as error:
+            answer = self._refuse(asked, error)
+            answer.request_id = asked.request_id
+            await answer.send(request)
+        return answer
 
     # ── the fast way ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _send_ready(self, request: web.BaseRequest, key: Key, entry: Entry) -> Answer | None:
@@ -199,13 +209,13 @@ class Mount:
             return self._refuse(asked, error)
         except ConnectionError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 the one place that does
             _log.exception("a bug", request_id=asked.request_id, path=asked.path)
             return self._refuse(asked, GatewayError("something went wrong here; the log has it under this request id"))
 
     def _refuse(self, asked: Asked, error: GatewayError) -> Answer:
         adapter = asked.adapter
-        realm = "/".join((asked.repository.key.owner, asked.repository.key.name)) if asked.repository else "entrepot"
+        realm = f"{asked.repository.key.owner}/{asked.repository.key.name}" if asked.repository else "entrepot"
         scheme = adapter.challenge if adapter is not None else "Bearer"
         format_ = adapter.format if adapter is not None else None
         return answer_for(error, format_, asked.accept, f'{scheme} realm="{realm}"')

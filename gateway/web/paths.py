@@ -1,7 +1,7 @@
-"""Paths from strangers: refused when they could mean two things, decoded once, matched against a table of routes.
+r"""Paths from strangers: refused when they could mean two things, decoded once, matched against a table of routes.
 
 The guard works on the raw, still percent-encoded path, before anything is decoded: dot segments, empty segments,
-backslashes, control characters and the encodings of `.`, `/`, `\\`, `%` and NUL never reach a handler.
+backslashes, control characters and the encodings of `.`, `/`, `\`, `%` and NUL never reach a handler.
 """
 
 import re

@@ -176,7 +176,7 @@ def etag_matches(if_none_match: str | None, etag: str) -> bool:
     if not if_none_match or not etag:
         return False
     bare = etag.removeprefix("W/")
-    if if_none_match == etag or if_none_match == bare:  # noqa: PLR1714 the common case, without a loop
+    if if_none_match in (etag, bare):
         return True
     return any(part.strip().removeprefix("W/") in {bare, "*"} for part in if_none_match.split(","))
 

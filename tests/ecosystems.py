@@ -1,0 +1,127 @@
+"""What each ecosystem's requests look like, so that one test can say the same of all of them."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tests.conftest import Gateway
+from tests.fakes.artifacts import Artifact, Recipe, tarball, wheel
+from tests.fakes.upstream import FaultyUpstream
+
+
+@dataclass(frozen=True)
+class Ecosystem:
+    """One ecosystem. `listing` and `file` give paths below `/<type>/acme/tools/`."""
+
+    type: str
+    spellings: tuple[str, ...]
+    recipe: Callable[..., Recipe]
+    accept: str
+
+    def serve(self, fake: FaultyUpstream, name: str, versions: dict[str, Recipe]) -> list[Artifact]:
+        return getattr(fake, self.type)(name, versions)
+
+    def listing(self, name: str) -> str:
+        return f"{self.type}/acme/tools/" + (f"simple/{name}/" if self.type == "pypi" else name.replace("/", "%2f"))
+
+    def file(self, name: str, artifact: Artifact) -> str:
+        if self.type == "pypi":
+            return f"pypi/acme/tools/files/{name}/{artifact.sha256}/{artifact.filename}"
+        return f"npm/acme/tools/{name}/-/{artifact.filename}"
+
+    def upstream_page(self, name: str) -> str:
+        return f"/simple/{name}/" if self.type == "pypi" else f"/npm/{name}"
+
+    def upstream_file(self, name: str, artifact: Artifact) -> str:
+        return f"/files/{artifact.filename}" if self.type == "pypi" else f"/npm/{name}/-/{artifact.filename}"
+
+    def versions(self, body: bytes) -> set[str]:
+        document = json.loads(body)
+        return set(document["versions"])
+
+    async def read(self, gateway: Gateway, name: str, token: str | None = None) -> aiohttp.ClientResponse:
+        return await gateway.get(self.listing(name), token, Accept=self.accept)
+
+    async def publish(
+        self, gateway: Gateway, name: str, version: str, token: str | None, recipe: Recipe | None = None
+    ) -> tuple[aiohttp.ClientResponse, Artifact]:
+        artifact = (recipe or self.recipe()).build(name, version)
+        if self.type == "pypi":
+            return await publish_pypi(gateway, name, version, artifact, token), artifact
+        return await publish_npm(gateway, name, version, artifact, token), artifact
+
+
+async def publish_pypi(
+    gateway: Gateway, name: str, version: str, artifact: Artifact, token: str | None, **fields: Any
+) -> aiohttp.ClientResponse:
+    """As twine does."""
+    form = aiohttp.FormData()
+    filetype = "bdist_wheel" if artifact.filename.endswith(".whl") else "sdist"
+    told = {
+        ":action": "file_upload",
+        "protocol_version": "1",
+        "metadata_version": "2.1",
+        "name": name,
+        "version": version,
+        "filetype": filetype,
+        "pyversion": "py3" if filetype == "bdist_wheel" else "source",
+        "sha256_digest": artifact.sha256,
+        **fields,
+    }
+    for key, value in told.items():
+        if value is not None:
+            form.add_field(key, value)
+    form.add_field("content", artifact.body, filename=artifact.filename, content_type="application/octet-stream")
+    return await gateway.request("POST", "pypi/acme/tools/legacy/", token, data=form)
+
+
+def npm_document(name: str, version: str, artifact: Artifact, **changes: Any) -> dict[str, Any]:
+    """What npm publish sends."""
+    manifest = {
+        "name": name,
+        "version": version,
+        "_id": f"{name}@{version}",
+        "dist": {
+            "integrity": artifact.integrity,
+            "shasum": hashlib.sha1(artifact.body).hexdigest(),
+            "tarball": f"http://localhost/{name}/-/{name}-{version}.tgz",
+        },
+    }
+    return {
+        "_id": name,
+        "name": name,
+        "dist-tags": {"latest": version},
+        "versions": {version: manifest},
+        "access": None,
+        "_attachments": {
+            f"{name}-{version}.tgz": {
+                "content_type": "application/octet-stream",
+                "data": base64.b64encode(artifact.body).decode(),
+                "length": len(artifact.body),
+            }
+        },
+        **changes,
+    }
+
+
+async def publish_npm(
+    gateway: Gateway, name: str, version: str, artifact: Artifact, token: str | None, **changes: Any
+) -> aiohttp.ClientResponse:
+    """As npm does."""
+    document = npm_document(name, version, artifact, **changes)
+    return await gateway.request("PUT", f"npm/acme/tools/{name.replace('/', '%2f')}", token, json=document)
+
+
+PYPI = Ecosystem(
+    "pypi",
+    ("acme-tool", "Acme_Tool", "ACME.tool", "acme--tool", "acme-._tool"),
+    wheel,
+    "application/vnd.pypi.simple.v1+json",
+)
+NPM = Ecosystem("npm", ("acme-tool",), tarball, "application/json")
+ECOSYSTEMS = (PYPI, NPM)

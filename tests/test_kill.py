@@ -1,0 +1,121 @@
+"""kill -9 at any moment: what a client was told about is there, and nothing partial is ever served."""
+
+import asyncio
+import os
+import random
+import signal
+from pathlib import Path
+
+import aiohttp
+
+from tests.clients.gateway import DELETE, Gateway
+from tests.fakes.artifacts import wheel
+from tests.fakes.upstream import FaultyUpstream
+
+UPLOADS = 200
+KILLS = 8
+
+
+class Traffic:
+    """Uploads and downloads that go on while the gateway dies and comes back."""
+
+    def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.auth = aiohttp.BasicAuth("__token__", token)
+        self.session = session
+        self.acknowledged: dict[str, bytes] = {}
+        self.lies: list[str] = []
+        self.done = 0
+
+    async def upload(self, number: int) -> None:
+        artifact = wheel(size=random.Random(number).randrange(10_000, 400_000)).build(
+            f"acme-{number % 20}", f"1.{number}"
+        )
+        form = aiohttp.FormData()
+        for name, value in {
+            ":action": "file_upload",
+            "protocol_version": "1",
+            "metadata_version": "2.1",
+            "name": f"acme-{number % 20}",
+            "version": f"1.{number}",
+            "filetype": "bdist_wheel",
+            "pyversion": "py3",
+            "sha256_digest": artifact.sha256,
+        }.items():
+            form.add_field(name, value)
+        form.add_field("content", artifact.body, filename=artifact.filename)
+        try:
+            async with self.session.post(f"{self.url}/pypi/acme/tools/legacy/", data=form, auth=self.auth) as response:
+                if response.status == 200:
+                    path = f"/pypi/acme/tools/files/acme-{number % 20}/{artifact.sha256}/{artifact.filename}"
+                    self.acknowledged[path] = artifact.body
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            pass
+        self.done += 1
+
+    async def download(self, path: str, expected: bytes) -> None:
+        try:
+            async with self.session.get(self.url + path, auth=self.auth) as response:
+                if response.status == 200 and await response.read() != expected:
+                    self.lies.append(path)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            pass
+
+
+async def test_no_acknowledged_file_is_lost_and_no_partial_file_is_served(tmp_path: Path) -> None:
+    chance = random.Random(20_26)
+    async with FaultyUpstream() as fake:
+        public = fake.pypi("left", {f"1.{n}": wheel(size=300_000) for n in range(30)})
+        gateway = Gateway(
+            tmp_path / "gateway",
+            {"pypi": {"acme/tools": {"layers": ["hosted", "fake"]}}},
+            upstreams={"fake": {"type": "pypi", "url": fake.pypi_url}},
+            workers=2,
+        )
+        await asyncio.to_thread(gateway.start)
+        try:
+            token = await asyncio.to_thread(gateway.token, "ada", DELETE)
+            timeout = aiohttp.ClientTimeout(total=20)
+            async with aiohttp.ClientSession(timeout=timeout) as session:
+                traffic = Traffic(gateway.url, token, session)
+                await _storm(
+                    gateway,
+                    traffic,
+                    [(f"/pypi/acme/tools/files/left/{a.sha256}/{a.filename}", a.body) for a in public],
+                    chance,
+                )
+                assert traffic.lies == []
+                assert len(traffic.acknowledged) > 20
+
+                for path, body in traffic.acknowledged.items():
+                    async with session.get(gateway.url + path, auth=traffic.auth) as response:
+                        assert response.status == 200, path
+                        assert await response.read() == body
+            verified = await asyncio.to_thread(gateway.cli, "verify", timeout=120)
+            assert verified.code == 0, verified.output
+        finally:
+            await asyncio.to_thread(gateway.stop)
+
+
+async def _storm(gateway: Gateway, traffic: Traffic, public: list[tuple[str, bytes]], chance: random.Random) -> None:
+    numbers = iter(range(UPLOADS))
+
+    async def uploads() -> None:
+        for number in numbers:
+            await traffic.upload(number)
+
+    async def downloads() -> None:
+        while traffic.done < UPLOADS:
+            await traffic.download(*chance.choice(public))
+
+    async def kills() -> None:
+        for kill in range(KILLS):
+            goal = UPLOADS * (kill + 1) // (KILLS + 1)
+            while traffic.done < goal:
+                await asyncio.sleep(chance.random() / 20)
+            os.killpg(gateway.pid, signal.SIGKILL)
+            await asyncio.to_thread(gateway.restart)
+
+    async with asyncio.TaskGroup() as group:
+        for work in (uploads(), uploads(), uploads(), downloads(), downloads(), kills()):
+            group.create_task(work)
