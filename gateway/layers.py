@@ -90,4 +90,6 @@ def ownership(services: Services, repository: Repository, package: str) -> Owner
     owner = next((row for row in rows.values() if row.owner_mode is OwnerMode.UPSTREAM), None)
     if owner is not None:
         return Ownership(OwnerMode.UPSTREAM, layers, rows, owner.origin, f"first served from {owner.origin}")
-    return Ownership(OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it")
+    return Ownership(
+        OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it"
+    )

@@ -65,5 +65,3 @@ class Permit:
             scope = Scope.READ
         where = f"{package} in {self.repository.key}" if package else str(self.repository.key)
         raise Forbidden(f"{self.actor.name} has no {scope} on {where}")
-
-

@@ -79,9 +79,7 @@ class Call:
         """A rendered document: ETag, 304, compression and HEAD are handled here."""
         return page_answer(page, self.request)
 
-    def file(
-        self, file: OpenFile, *, content_type: str = "application/octet-stream", headers: Headers = ()
-    ) -> Answer:
+    def file(self, file: OpenFile, *, content_type: str = "application/octet-stream", headers: Headers = ()) -> Answer:
         """A file's bytes: Range, If-Range, If-None-Match and HEAD are handled here."""
         share = "private" if self.repository.visibility is not Visibility.PUBLIC else "public"
         control = ("Cache-Control", f"{share}, max-age=365000000, immutable")
