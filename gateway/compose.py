@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -11,7 +11,7 @@ from gateway.adapter import Adapter
 from gateway.config import Config, RepositoryConfig
 from gateway.denials import Denials
 from gateway.documents import Documents
-from gateway.errors import ConfigInvalid, GatewayError, Invalid
+from gateway.errors import GatewayError
 from gateway.format import Format
 from gateway.model import HOSTED_LAYER, RepositoryKey
 from gateway.services import Memos, Services
@@ -27,6 +27,7 @@ from gateway.store.spool import Spools
 from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.registry import build_upstreams
+from gateway.wanted import check, configured
 
 READY_OWNER, READY_NAME = "local", "main"
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -64,7 +65,7 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
                 documents=Documents(database, rows, cache, client, tasks, leases, config.cache.max_document_size),
                 document_rows=rows,
                 upstreams=build_upstreams(config),
-                formats={adapter.type: adapter.format for adapter in adapters},
+                formats=formats_of(adapters),
                 tasks=tasks,
                 memos=Memos.of(config.cache.memory),
                 flights=Flights(tasks),
@@ -83,7 +84,7 @@ async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
     try:
         database.migrate()
         repositories = Repositories(database)
-        wanted = configured(config, {adapter.type: adapter.format for adapter in adapters})
+        wanted = configured(config, formats_of(adapters))
         for key, entry in wanted.items():
             await repositories.upsert(key, entry, "config")
         if not wanted:
@@ -93,50 +94,16 @@ async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
         database.close()
 
 
-def configured(config: Config, formats: Mapping[str, Format]) -> dict[RepositoryKey, RepositoryConfig]:
-    """The repositories of the configuration, checked; raises ConfigInvalid with the path of what is wrong."""
-    found: dict[RepositoryKey, RepositoryConfig] = {}
-    upstreams = build_upstreams(config)
-    names = {f"{t}/{n}" for t, entries in config.repositories.items() for n in entries}
-    for type_, entries in config.repositories.items():
-        if type_ not in formats:
-            raise ConfigInvalid(f"repositories.{type_}: unknown type (known: {', '.join(sorted(formats))})")
-        for name, entry in entries.items():
-            path = f"repositories.{type_}.{name}"
-            try:
-                key = RepositoryKey.parse(f"{type_}/{name}")
-            except Invalid as error:
-                raise ConfigInvalid(f"{path}: expected owner/repository as its key") from error
-            _check_layers(path, type_, entry, names, {u.name: u.type for u in upstreams.values()})
-            _check_patterns(path, entry, formats[type_])
-            found[key] = entry
-    return found
-
-
-def _check_layers(
-    path: str, type_: str, entry: RepositoryConfig, repositories: set[str], upstreams: Mapping[str, str]
+def check_repository(
+    config: Config, adapters: Sequence[Adapter], key: RepositoryKey, entry: RepositoryConfig, known: Collection[str]
 ) -> None:
-    for i, layer in enumerate(entry.layers):
-        if layer == HOSTED_LAYER or ("/" in layer and f"{type_}/{layer}" in repositories):
-            continue
-        if "/" in layer:
-            raise ConfigInvalid(f"{path}.layers.{i}: there is no {type_} repository {layer}")
-        if upstreams.get(layer) != type_:
-            fitting = sorted(name for name, kind in upstreams.items() if kind == type_)
-            raise ConfigInvalid(f"{path}.layers.{i}: no {type_} upstream {layer} (known: {', '.join(fitting)})")
+    """Raise ConfigInvalid unless a repository may be configured so; `known`: `type/owner/name` of those there are."""
+    check(str(key), key.type, entry, set(known), build_upstreams(config), formats_of(adapters))
 
 
-def _check_patterns(path: str, entry: RepositoryConfig, format_: Format) -> None:
-    """A pattern is compared with canonical names, so one that is not written canonically would protect nothing."""
-    for key, patterns in (("reserve", entry.reserve), ("merge", entry.merge)):
-        for i, pattern in enumerate(patterns):
-            sample = pattern.replace("*", "x")
-            try:
-                canonical = format_.normalize(sample)
-            except GatewayError:
-                canonical = sample
-            if canonical != sample:
-                raise ConfigInvalid(f"{path}.{key}.{i}: {pattern!r} is not canonical, so it would match no package")
+def formats_of(adapters: Sequence[Adapter]) -> dict[str, Format]:
+    """The pure half of each adapter, by type."""
+    return {adapter.type: adapter.format for adapter in adapters}
 
 
 async def _make_ready(
