@@ -119,7 +119,7 @@ class UpstreamClient:
         ssl_context: ssl.SSLContext | None = None,
         connections: int = 256,
     ) -> None:
-        """ssl_context: None for the system's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+        """ssl_context: None for the system's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR at start."""
         self._proxies = Proxies(environ)
         self._clock = clock
         self._now = now
@@ -131,9 +131,10 @@ class UpstreamClient:
         self._hosts: dict[tuple[str, str], Host] = {}
 
     async def __aenter__(self) -> Self:
-        context = self._ssl_context or ssl.create_default_context()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, limit=self._connections, keepalive_timeout=30.0),
+            connector=aiohttp.TCPConnector(
+                ssl=self._ssl_context or True, limit=self._connections, keepalive_timeout=30.0
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

@@ -74,6 +74,7 @@ class FaultyUpstream:
         self._left: dict[str | None, int] = {}
         self._projects: list[str] = []
         self._connections: set[object] = set()
+        self._came = asyncio.Condition()
         self._runner: web.ServerRunner | None = None
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,6 +199,11 @@ class FaultyUpstream:
         """Requests per decoded path."""
         return Counter(seen.plain_path for seen in self.seen)
 
+    async def wait_for(self, count: int = 1) -> None:
+        """Return once so many requests came since the last `forget`."""
+        async with self._came:
+            await self._came.wait_for(lambda: len(self.seen) >= count)
+
     @property
     def connections(self) -> int:
         """Over how many connections requests came."""
@@ -221,6 +227,8 @@ class FaultyUpstream:
         if seen.plain_path.startswith(CONTROL):
             return self._control(seen, request.content_type)
         self.seen.append(seen)
+        async with self._came:
+            self._came.notify_all()
         fault = self._fault_for(seen.plain_path)
         page = self._page(seen.plain_path)
         if fault is not None and fault.kind == "answer":

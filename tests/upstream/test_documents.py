@@ -266,8 +266,7 @@ async def test_a_caller_who_leaves_leaves_nothing_behind(
 ) -> None:
     fake.fault(faults.slow(first_byte=60.0))
     asking = asyncio.ensure_future(client.document(upstream(), PAGE, None, LIMIT))
-    while not fake.seen:
-        await asyncio.sleep(0)
+    await fake.wait_for(1)
 
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

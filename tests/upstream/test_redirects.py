@@ -1,5 +1,8 @@
 """Redirects, and where credentials go."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -183,14 +186,32 @@ async def test_a_trusted_certificate_is_taken(trusting: UpstreamClient, encrypte
     assert reply.document.body == b"the page over tls"
 
 
-async def test_the_environment_names_more_authorities(
-    encrypted: FaultyUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tls.CERTIFICATE))
-    asked = build_upstreams(Config(upstreams={"encrypted": encrypted.config()}))["encrypted"]
+ASK_ONCE = """
+import asyncio, sys
+from gateway.config import Config, UpstreamConfig
+from gateway.format import Ask
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.registry import build_upstreams
 
+async def main():
+    entry = UpstreamConfig(type="pypi", url=sys.argv[1], retries=0)
     async with UpstreamClient(environ={}) as client:
-        assert (await client.document(asked, PAGE, None, LIMIT)).document is not None
+        reply = await client.document(build_upstreams(Config(upstreams={"a": entry}))["a"], Ask("acme/"), None, 1000)
+        print(reply.document.body.decode())
+
+asyncio.run(main())
+"""
+
+
+async def test_the_environment_may_name_more_authorities(encrypted: FaultyUpstream) -> None:
+    environ = {**os.environ, "SSL_CERT_FILE": str(tls.CERTIFICATE)}
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ASK_ONCE, encrypted.pypi_url, env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+
+    assert said == b"the page over tls\n"
 
 
 async def test_an_unknown_certificate_is_refused_before_anything_is_sent(
