@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -147,10 +148,11 @@ class FileBlobs:
     def walk(self) -> Iterator[tuple[Digest, int, float]]:
         """Every blob: digest, bytes, POSIX time at which it was kept last. Blocks: not in the loop."""
         for folder in sorted(self._blobs.iterdir()):
-            for entry in os.scandir(folder):
-                if is_hash("sha256", entry.name):
-                    found = entry.stat()
-                    yield Digest("sha256", entry.name), found.st_size, found.st_mtime
+            for path in folder.iterdir():
+                if is_hash("sha256", path.name):
+                    with suppress(FileNotFoundError):  # deleted while we walk
+                        found = path.stat()
+                        yield Digest("sha256", path.name), found.st_size, found.st_mtime
 
     def free_space(self) -> int:
         """Bytes that can still be written to this file system."""
