@@ -1,5 +1,7 @@
-"""Fixtures of the client tests: fresh worlds, and gateways that end with the test."""
+"""Fixtures of the client tests: fresh worlds, gateways that end with the test, and a fake upstream in a thread."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -10,6 +12,7 @@ import pytest
 
 from tests.clients.gateway import Gateway
 from tests.clients.tools import World
+from tests.fakes.upstream import FaultyUpstream
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def world(new_world: Callable[[], World]) -> World:
 
 
 @pytest.fixture
-def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+def launch(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     """Starts gateways with the arguments of `Gateway`, and stops them after the test."""
     numbers = count(1)
     with ExitStack() as running:
@@ -34,3 +37,20 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
             return running.enter_context(Gateway(tmp_path / f"gateway{next(numbers)}", *arguments, **settings))
 
         yield start
+
+
+@pytest.fixture
+def fake() -> Iterator[FaultyUpstream]:
+    """A fake upstream that serves from a thread, since these tests wait for processes."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fake upstream")
+    thread.start()
+    upstream = FaultyUpstream()
+    try:
+        asyncio.run_coroutine_threadsafe(upstream.start(), loop).result(10)
+        yield upstream
+        asyncio.run_coroutine_threadsafe(upstream.stop(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

@@ -13,7 +13,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
@@ -63,6 +64,7 @@ class Gateway:
         self.environment = dict(environment or {})
         self.prefix = list(prefix)
         self.ready_after = 0.0
+        self.users: set[str] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,12 +148,30 @@ class Gateway:
             self.upstreams = dict(upstreams)
         self.start()
 
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Run with the same data while every address but loopback lies behind a proxy that refuses connections."""
+        dead = f"http://127.0.0.1:{free_port()}"
+        before = self.environment
+        self.stop()
+        self.environment = {**before, **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), dead)}
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+            self.environment = before
+            self.start()
+
     def cli(self, *arguments: str, timeout: float = 60) -> Ran:
         """Run the product's own command line."""
         return execute([sys.executable, "-m", "gateway", *arguments], ROOT, self._environment(), timeout=timeout)
 
     def token(self, user: str, scopes: Sequence[str] = READ, *arguments: str) -> str:
-        """A new token of this user; `arguments` are further ones for the command line."""
+        """A new token of this user, who is created when need be; `arguments` are further ones for the command line."""
+        if user not in self.users:
+            self.cli("user", "create", user, "--data", str(self.data)).succeeded()
+            self.users.add(user)
         chosen = [part for scope in scopes for part in ("--scope", scope)]
         made = self.cli("token", "create", "--user", user, *chosen, "--data", str(self.data), *arguments).succeeded()
         return made.stdout.strip()
