@@ -20,8 +20,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 def set_up(level: str, stream: TextIO | None = None) -> None:
     """Send every log line of this process to `stream` (standard error) from `level` on; raises ConfigInvalid."""
-    if level not in LEVELS:
-        raise ConfigInvalid(f"log.level: expected one of {', '.join(LEVELS)}, got {level[:40]!r}")
+    check_level(level)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -58,6 +57,12 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(LEVELS[level])
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)  # gateway.web.observe writes that one
+
+
+def check_level(level: str) -> None:
+    """Raise ConfigInvalid unless this is a level."""
+    if level not in LEVELS:
+        raise ConfigInvalid(f"log.level: expected one of {', '.join(LEVELS)}, got {level[:40]!r}")
 
 
 def _hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

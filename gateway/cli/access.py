@@ -59,7 +59,7 @@ async def create_token(
         cidrs=cidrs,
         expires_at=None if expires_in is None else time.time() + expires_in * _DAY,
     )
-    await data.note("create token", user=row.name, id=token.id, scopes=sorted(map(str, token.scopes)))
+    await data.note("token.create", owner=row.name, id=token.id, scopes=sorted(map(str, token.scopes)))
     if is_terminal():
         remark(f"Token {token.id} of {row.name}; it is shown only now:")
     say(secret)
@@ -93,7 +93,7 @@ async def revoke_token(data: Data, id_: _Id) -> None:
     """Revoke a token; every worker refuses it from its next request on."""
     if not await data.identities.delete_token(id_):
         raise Unknown(f"there is no token {id_}")
-    await data.note("revoke token", id=id_)
+    await data.note("token.revoke", id=id_)
     remark(f"revoked token {id_}")
 
 
@@ -121,7 +121,7 @@ async def add_grant(
         cidr=None if cidr is None else check_cidr(cidr),
         created_by=shell_user(),
     )
-    await data.note("add grant", repository, package, subject=subject, role=role, id=row.id)
+    await data.note("grant.create", repository, package, subject=subject, role=role, id=row.id)
     remark(f"grant {row.id}: {subject} may {role} {repository}" + (f" {package}" if package != "*" else ""))
 
 
@@ -144,7 +144,7 @@ async def remove_grant(data: Data, id_: _Id) -> None:
     """Take a grant back."""
     if not await data.identities.delete_grant(id_):
         raise Unknown(f"there is no grant {id_}")
-    await data.note("remove grant", id=id_)
+    await data.note("grant.delete", id=id_)
     remark(f"removed grant {id_}")
 
 

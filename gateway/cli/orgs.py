@@ -25,7 +25,7 @@ async def create(
     """Create an organisation."""
     owner_id = None if owner is None else lookups.actor(data, owner).id
     await data.identities.create_organisation(name, owner_id)
-    await data.note("create organisation", organisation=name, owner=owner)
+    await data.note("organisation.create", name=name, owner=owner)
     remark(f"created organisation {name}")
 
 
@@ -44,7 +44,7 @@ async def list_all(data: Data) -> None:
 async def delete(data: Data, name: _Org) -> None:
     """Delete an organisation with its memberships and teams; its repositories stay."""
     await data.identities.delete_organisation(lookups.organisation(data, name).id)
-    await data.note("delete organisation", organisation=name)
+    await data.note("organisation.delete", name=name)
     remark(f"deleted organisation {name}")
 
 
@@ -59,7 +59,7 @@ async def add_member(
     role = "owner" if owner else "member"
     org, member = lookups.organisation(data, organisation), lookups.actor(data, name)
     await data.identities.set_member(org.id, member.id, role)
-    await data.note("add member", organisation=org.name, member=member.name, role=role)
+    await data.note("member.set", organisation=org.name, name=member.name, role=role)
     remark(f"{member.name} is {'an owner' if owner else 'a member'} of {org.name}")
 
 
@@ -69,7 +69,7 @@ async def remove_member(data: Data, organisation: _Org, name: _Actor) -> None:
     org, member = lookups.organisation(data, organisation), lookups.actor(data, name)
     if not await data.identities.remove_member(org.id, member.id):
         raise Unknown(f"{name} is not a member of {organisation}")
-    await data.note("remove member", organisation=org.name, member=member.name)
+    await data.note("member.remove", organisation=org.name, name=member.name)
     remark(f"{member.name} is no longer in {org.name}")
 
 
@@ -78,7 +78,7 @@ async def create_team(data: Data, team: _Team) -> None:
     """Create a team."""
     owner, _, name = team.partition("/")
     await data.identities.create_team(lookups.organisation(data, owner).id, name)
-    await data.note("create team", team=team)
+    await data.note("team.create", name=team)
     remark(f"created team {team}")
 
 
@@ -99,7 +99,7 @@ async def list_teams(
 async def delete_team(data: Data, team: _Team) -> None:
     """Delete a team and the grants it had."""
     await data.identities.delete_team(lookups.team(data, team).id)
-    await data.note("delete team", team=team)
+    await data.note("team.delete", name=team)
     remark(f"deleted team {team}")
 
 
@@ -107,7 +107,7 @@ async def delete_team(data: Data, team: _Team) -> None:
 async def add_team_member(data: Data, team: _Team, name: _Actor) -> None:
     """Add somebody to a team, and to its organisation."""
     await data.identities.add_team_member(lookups.team(data, team).id, lookups.actor(data, name).id)
-    await data.note("add team member", team=team, member=name)
+    await data.note("team.add", team=team, name=name)
     remark(f"{name} is in {team}")
 
 
@@ -116,5 +116,5 @@ async def remove_team_member(data: Data, team: _Team, name: _Actor) -> None:
     """Remove somebody from a team."""
     if not await data.identities.remove_team_member(lookups.team(data, team).id, lookups.actor(data, name).id):
         raise Unknown(f"{name} is not in {team}")
-    await data.note("remove team member", team=team, member=name)
+    await data.note("team.remove", team=team, name=name)
     remark(f"{name} is no longer in {team}")

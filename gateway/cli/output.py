@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from gateway.errors import Invalid
+
 
 def say(text: str) -> None:
-    """One line of the answer."""
-    sys.stdout.write(printable(text) + "\n")
+    """One line of the answer; a tab stays one."""
+    sys.stdout.write("\t".join(map(printable, text.split("\t"))) + "\n")
 
 
 def remark(text: str) -> None:
@@ -100,3 +103,11 @@ def size(count: int) -> str:
 def moment(at: float | None) -> str:
     """POSIX seconds as RFC 3339, or nothing."""
     return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def confirm(question: str) -> None:
+    """Ask before what cannot be undone; raises Invalid when nobody can answer, or the answer is no."""
+    if not sys.stdin.isatty():
+        raise Invalid("this cannot be undone: add --yes")
+    if not typer.confirm(question, err=True):
+        raise Invalid("nothing was done")

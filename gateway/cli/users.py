@@ -33,7 +33,7 @@ async def create_user(
     row = await data.identities.create_actor(
         ActorKind.USER, name, email=check_email(email), password_hash=hashed, is_admin=admin
     )
-    await data.note("create user", user=row.name, is_admin=admin)
+    await data.note("user.create", name=row.name, is_admin=admin)
     remark(f"created user {row.name}")
 
 
@@ -62,7 +62,7 @@ async def set_password(data: Data, name: _Name) -> None:
     hashed = await passwords.hash(_ask_password())
     await data.identities.update_actor(row.id, {"password_hash": hashed})
     await data.identities.delete_sessions_of(row.id, SESSION_KIND)
-    await data.note("set password", user=row.name)
+    await data.note("user.password", name=row.name)
     remark(f"{row.name} has a new password")
 
 
@@ -70,7 +70,7 @@ async def set_password(data: Data, name: _Name) -> None:
 async def create_service(data: Data, name: _Name) -> None:
     """Create a service; give it grants and tokens."""
     row = await data.identities.create_actor(ActorKind.SERVICE, name)
-    await data.note("create service", service=row.name)
+    await data.note("service.create", name=row.name)
     remark(f"created service {row.name}")
 
 
@@ -113,7 +113,7 @@ async def _enable(data: Data, name: str, kind: ActorKind, *, is_disabled: bool) 
     row = lookups.actor(data, name, kind)
     await data.identities.update_actor(row.id, {"is_disabled": is_disabled})
     verb = "disable" if is_disabled else "enable"
-    await data.note(f"{verb} {kind}", name=row.name)
+    await data.note(f"{kind}.{verb}", name=row.name)
     remark(f"{verb}d {kind} {row.name}")
 
 

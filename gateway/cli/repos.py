@@ -1,0 +1,171 @@
+"""`entrepot repo`: repositories that are not in the configuration file, and a look at all of them.
+
+The configuration file speaks for its own repositories: they are changed there, so that a restart undoes nothing.
+"""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from gateway.adapter import load_adapters
+from gateway.cli import lookups
+from gateway.cli.frame import Data, command, group
+from gateway.cli.output import confirm, facts, remark, size, table
+from gateway.compose import check_repository
+from gateway.config import RepositoryConfig
+from gateway.errors import AlreadyExists, Conflict, Invalid
+from gateway.model import HOSTED_LAYER, OwnerMode, Repository, RepositoryKey, Visibility
+
+app = group("Repositories, written as type/owner/repository.")
+
+_Key = Annotated[str, typer.Argument(metavar="TYPE/OWNER/REPOSITORY")]
+_Layer = Annotated[
+    list[str] | None,
+    typer.Option(help="In order: hosted, an upstream, or owner/repository of a member; more than once."),
+]
+_Visible = Annotated[str | None, typer.Option(help="public, internal or private.")]
+_Reserve = Annotated[
+    list[str] | None, typer.Option(metavar="PATTERN", help="Names that are hosted before their first publish.")
+]
+_Merge = Annotated[
+    list[str] | None, typer.Option(metavar="PATTERN", help="Names whose hosted and upstream versions are merged.")
+]
+_Host = Annotated[list[str] | None, typer.Option(metavar="HOST", help="A host name that serves it from its root.")]
+
+
+@command(app, "create")
+async def create(
+    data: Data,
+    name: _Key,
+    layer: _Layer = None,
+    visibility: _Visible = None,
+    reserve: _Reserve = None,
+    merge: _Merge = None,
+    host: _Host = None,
+) -> None:
+    """Create a repository: hosted and private unless told otherwise."""
+    key = lookups.repository_key(load_adapters(), name)
+    if data.repositories.get(key) is not None:
+        raise AlreadyExists(f"there is a repository {key} already")
+    await _write(data, key, _changed(RepositoryConfig(), layer, visibility, reserve, merge, host), "repository.create")
+    remark(f"created repository {key}")
+
+
+@command(app, "update")
+async def update(
+    data: Data,
+    name: _Key,
+    layer: _Layer = None,
+    visibility: _Visible = None,
+    reserve: _Reserve = None,
+    merge: _Merge = None,
+    host: _Host = None,
+) -> None:
+    """Change a repository: what is given replaces what was there."""
+    repository = lookups.repository(data, load_adapters(), name)
+    _refuse_configured(data, repository)
+    config = _changed(_config_of(repository), layer, visibility, reserve, merge, host)
+    await _write(data, repository.key, config, "repository.update")
+    remark(f"changed repository {repository.key}")
+
+
+@command(app, "list")
+async def list_all(data: Data) -> None:
+    """List repositories."""
+    sources = data.repositories.sources()
+    table(
+        ("REPOSITORY", "VISIBILITY", "LAYERS", "FROM"),
+        (
+            (repository.key, repository.visibility, " ".join(repository.layers), sources.get(repository.key))
+            for repository in data.repositories.all()
+        ),
+    )
+
+
+@command(app, "show")
+async def show(data: Data, name: _Key) -> None:
+    """Show a repository's settings and packages."""
+    repository = lookups.repository(data, load_adapters(), name)
+    facts(
+        (
+            ("repository", repository.key),
+            ("visibility", repository.visibility),
+            ("layers", repository.layers),
+            ("reserve", repository.reserve),
+            ("merge", repository.merge),
+            ("hosts", repository.hosts),
+            ("from", data.repositories.sources().get(repository.key)),
+        )
+    )
+    table(
+        ("PACKAGE", "OWNER", "VERSIONS", "FILES", "SIZE", "LATEST"),
+        (
+            (
+                row.name,
+                row.owner_mode if row.owner_mode is not OwnerMode.UPSTREAM else f"upstream {row.origin}",
+                row.versions,
+                row.files,
+                size(row.bytes),
+                row.latest_upload,
+            )
+            for row in await data.packages.summary(repository.id)
+        ),
+    )
+
+
+@command(app, "delete")
+async def delete(
+    data: Data,
+    name: _Key,
+    with_packages: Annotated[bool, typer.Option("--with-packages", help="Even if something is published.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a repository; its blobs go with the next `gc`."""
+    repository = lookups.repository(data, load_adapters(), name)
+    _refuse_configured(data, repository)
+    if with_packages and not yes:
+        confirm(f"Delete {repository.key} with everything published there?")
+    await data.repositories.remove(repository.key, with_packages=with_packages)
+    await data.note("repository.delete", str(repository.key), with_packages=with_packages)
+    remark(f"deleted repository {repository.key}")
+
+
+async def _write(data: Data, key: RepositoryKey, config: RepositoryConfig, action: str) -> None:
+    known = {f"{r.key.type}/{r.key.owner}/{r.key.name}" for r in data.repositories.all()} - {str(key)}
+    check_repository(data.config, load_adapters(), key, config, known)
+    await data.repositories.upsert(key, config, "api")
+    await data.note(action, str(key), layers=list(config.layers), visibility=str(config.visibility))
+
+
+def _changed(
+    config: RepositoryConfig,
+    layer: list[str] | None,
+    visibility: str | None,
+    reserve: list[str] | None,
+    merge: list[str] | None,
+    host: list[str] | None,
+) -> RepositoryConfig:
+    """The configuration with what was given on the command line."""
+    if visibility is not None and visibility not in set(Visibility):
+        raise Invalid(f"--visibility: expected {', '.join(Visibility)}, got {visibility!r}")
+    given = {"layers": layer, "reserve": reserve, "merge": merge, "hosts": host}
+    changes = {name: tuple(value) for name, value in given.items() if value is not None}
+    config = replace(config, **changes)  # type: ignore[arg-type] # each of the four is a tuple of texts
+    return config if visibility is None else replace(config, visibility=Visibility(visibility))
+
+
+def _config_of(repository: Repository) -> RepositoryConfig:
+    return RepositoryConfig(
+        layers=repository.layers or (HOSTED_LAYER,),
+        visibility=repository.visibility,
+        reserve=repository.reserve,
+        merge=repository.merge,
+        hosts=repository.hosts,
+        settings=repository.settings,
+    )
+
+
+def _refuse_configured(data: Data, repository: Repository) -> None:
+    if data.repositories.sources().get(repository.key) == "config":
+        raise Conflict(f"{repository.key} is set in the configuration file: change it there")
