@@ -52,7 +52,7 @@ class PyPIFormat:
         facts = dict(hosted.facts)
         if "status" not in facts:
             facts |= {key: upstream.facts[key] for key in ("status", "reason") if key in upstream.facts}
-        facts.pop("serial", None)  # two registries' serials cannot be compared
+        facts["serial"] = None  # two registries' serials cannot be compared
         return Listing(hosted.package, hosted.files + rest, facts)
 
     def render_error(self, error: GatewayError, accept: str) -> ErrorBody:
@@ -124,6 +124,14 @@ def yanked(file: File) -> bool | str:
     return value if isinstance(value, bool | str) else True
 
 
+def serial(listing: Listing) -> int | None:
+    """The serial of a page, for mirrors: an upstream's own, or when a hosted package changed last; None if merged."""
+    if "serial" in listing.facts and listing.facts["serial"] is None:
+        return None
+    found = [listing.facts.get("serial"), *(file.facts.get("serial") for file in listing.files)]
+    return max((value for value in found if isinstance(value, int)), default=None)
+
+
 def shown_files(listing: Listing) -> tuple[File, ...]:
     """The files that a client may see: none while the package is quarantined (PEP 792)."""
     return () if listing.facts.get("status") == QUARANTINED else listing.files
@@ -137,8 +145,8 @@ def _render_json(listing: Listing, up: str, base: str) -> bytes:
     if listing.facts.get("reason"):
         status["reason"] = listing.facts["reason"]
     meta: dict[str, Any] = {"api-version": API_VERSION}
-    if "serial" in listing.facts:
-        meta["_last-serial"] = listing.facts["serial"]
+    if (last := serial(listing)) is not None:
+        meta["_last-serial"] = last
     page = {
         "meta": meta,
         "name": package,
@@ -183,8 +191,8 @@ def _render_html(listing: Listing, up: str, base: str) -> bytes:
         metas.append(f'<meta name="pypi:project-status-reason" content="{escape(str(listing.facts["reason"]))}">')
     lines = [_html_head(f"Links for {listing.package}", metas), f"<h1>Links for {escape(listing.package)}</h1>"]
     lines += [_anchor(file, listing.package, up, base) for file in shown_files(listing)]
-    if "serial" in listing.facts:
-        lines.append(f"<!--SERIAL {int(listing.facts['serial'])}-->")
+    if (last := serial(listing)) is not None:
+        lines.append(f"<!--SERIAL {last}-->")
     return "\n".join([*lines, "</body>", "</html>", ""]).encode()
 
 

@@ -195,7 +195,8 @@ def test_merging_lets_the_hosted_version_and_status_win():
     merged = PyPIFormat().merge(hosted, upstream)
 
     assert [file.filename for file in merged.files] == ["foo-1.0.tar.gz", "foo-2.0.tar.gz"]
-    assert merged.facts == {"status": "deprecated"}
+    assert merged.facts == {"status": "deprecated", "serial": None}
+    assert as_json(merged)["meta"] == {"api-version": "1.4"}
 
 
 def test_an_existing_file_is_400_and_says_so_where_every_client_looks():
