@@ -25,7 +25,7 @@ PYTHON_TOOLS: Mapping[str, tuple[str, ...]] = {
     "uv": ("uv==0.13.9",),
     "pip": ("pip==26.3",),
     "poetry": ("poetry==2.5.1",),
-    "pdm": ("pdm==2.29.3",),
+    "pdm": ("pdm==2.29.3", "hishel<2", "unearth<0.19"),
     "twine7": ("twine==7.0.0",),
     "twine6": ("twine==6.1.0",),
     "hatch": ("hatch==1.18.2",),

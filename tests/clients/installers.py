@@ -1,7 +1,7 @@
 """How each package manager is told to install through one registry, as a person would configure it.
 
-A Python installer is a function `(world, index, requirements) -> Ran`, where `index` is the Simple API with the
-credentials in it; an npm one is `(world, base, token) -> None` that configures, and `NPM_INSTALL` the commands.
+A Python installer is a function `(world, index, requirements) -> Ran`, where `index` is a Simple API, with the
+credentials in it if there are any; an npm one is `(world, base, token) -> None` that configures, and `NPM_INSTALL` the commands.
 """
 
 import tomllib
@@ -26,28 +26,28 @@ dependencies = []
 
 def pip_install(world: World, index: str, *requirements: str) -> Ran:
     """pip into a folder of its own."""
-    options = ["--index-url", index] if index else []
-    return world.run("pip", "install", "--only-binary", ":all:", "--target", "site", *options, *requirements)
+    options = ["--only-binary", ":all:", "--target", "site", "--index-url", index]
+    return world.run("pip", "install", *options, *requirements)
 
 
 def uv_install(world: World, index: str, *requirements: str) -> Ran:
     """`uv pip install` into a folder of its own."""
-    options = ["--default-index", index] if index else []
-    return world.run("uv", "pip", "install", "--only-binary", ":all:", "--target", "site", *options, *requirements)
+    options = ["--only-binary", ":all:", "--target", "site", "--default-index", index]
+    return world.run("uv", "pip", "install", *options, *requirements)
 
 
 def uv_project(world: World, index: str, *requirements: str) -> Ran:
     """`uv add`, which locks and syncs."""
     (world.work / "pyproject.toml").write_text(PYPROJECT)
-    return world.run("uv", "add", *requirements, environment={"UV_DEFAULT_INDEX": index} if index else {})
+    return world.run("uv", "add", *requirements, environment={"UV_DEFAULT_INDEX": index})
 
 
 def poetry_project(world: World, index: str, *requirements: str) -> Ran:
     """`poetry add` with the registry as the only source."""
-    text, environment = f"{PYPROJECT}\n[tool.poetry]\npackage-mode = false\n", {}
-    if index:
-        plain, user, password = _split(index)
-        text += f'\n[[tool.poetry.source]]\nname = "entrepot"\nurl = "{plain}"\npriority = "primary"\n'
+    plain, user, password = _split(index)
+    source = f'[[tool.poetry.source]]\nname = "entrepot"\nurl = "{plain}"\npriority = "primary"\n'
+    text, environment = f"{PYPROJECT}\n[tool.poetry]\npackage-mode = false\n\n{source}", {}
+    if user:
         environment = {
             "POETRY_HTTP_BASIC_ENTREPOT_USERNAME": user,
             "POETRY_HTTP_BASIC_ENTREPOT_PASSWORD": password,
@@ -59,7 +59,7 @@ def poetry_project(world: World, index: str, *requirements: str) -> Ran:
 def pdm_project(world: World, index: str, *requirements: str) -> Ran:
     """`pdm add`, which locks and syncs."""
     (world.work / "pyproject.toml").write_text(PYPROJECT)
-    return world.run("pdm", "add", *requirements, environment={"PDM_PYPI_URL": index} if index else {})
+    return world.run("pdm", "add", *requirements, environment={"PDM_PYPI_URL": index})
 
 
 PythonInstaller = Callable[..., Ran]
@@ -101,7 +101,7 @@ def _locked_files(entry: Mapping[str, Any]) -> dict[str, str]:
 def _split(address: str) -> tuple[str, str, str]:
     """An address without its credentials, and these."""
     parts = urlsplit(address)
-    plain = parts._replace(netloc=f"{parts.hostname}:{parts.port}").geturl()
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return plain, parts.username or "", parts.password or ""
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.upstream.presets import PRESETS
 from tests.clients.gateway import Gateway
 from tests.clients.installers import PYTHON_INSTALLERS, installed_version, python_lock, site
 from tests.clients.tools import World, tool
@@ -52,7 +53,7 @@ def test_a_lock_file_made_through_the_gateway_holds_the_same_hashes(
     through, direct = new_world(), new_world()
 
     PYTHON_INSTALLERS[client](through, index, *SMALL_TREE).succeeded()
-    PYTHON_INSTALLERS[client](direct, "", *SMALL_TREE).succeeded()
+    PYTHON_INSTALLERS[client](direct, PRESETS["pypi"].url, *SMALL_TREE).succeeded()
 
     assert python_lock(through) == python_lock(direct)
     assert len(python_lock(through)) > len(SMALL_TREE)
