@@ -63,13 +63,12 @@ async def send_file(
         if end is None:
             return await _send_unknown(sender, head, source, start, ready)
         return await _send_known(sender, head, source, start, end, ready)
-    except GatewayError as error:
-        if not sender.has_begun:
+    except BaseException as error:
+        if isinstance(error, GatewayError) and not sender.has_begun:
             raise
-        sender.reset()
-        raise ConnectionAbortedError(f"a body broke off: {error.message}") from error
-    except BaseException:  # cancelled, or the client left: what was sent is a part, and nothing may follow it
-        sender.reset()
+        sender.reset()  # what was sent is a part, and nothing may follow it
+        if isinstance(error, (GatewayError, OSError)) and not isinstance(error, ConnectionError):
+            raise ConnectionAbortedError(f"a body broke off: {error}") from error
         raise
     finally:
         sender.close()
@@ -142,7 +141,7 @@ class _SocketSender:
         self._fd = -1  # our duplicate; uvloop lets nobody watch the transport's own descriptor
 
     async def begin(self, head: bytes, source: Source, offset: int, count: int) -> int:
-        body = _read(source, offset, count) if count <= INLINE else b""
+        body = _read(source, offset, count) if 0 < count <= INLINE else b""
         out = _transport(self.request).get_extra_info("socket").fileno()
         self.has_begun = True
         try:
@@ -215,7 +214,7 @@ class _TransportSender:
         _transport(request).set_write_buffer_limits(high=_PIECE)
 
     async def begin(self, head: bytes, source: Source, offset: int, count: int) -> int:
-        body = _read(source, offset, count) if count <= _PIECE else b""
+        body = _read(source, offset, count) if 0 < count <= _PIECE else b""
         await self.write(head + body)
         return len(body)
 
@@ -316,7 +315,10 @@ def _queued(fd: int) -> int:
 
 
 def _read(source: Source, offset: int, count: int) -> bytes:
-    body = os.pread(source.fd, count, offset)
+    try:
+        body = os.pread(source.fd, count, offset)
+    except OSError as error:
+        raise StoreTrouble(f"a file cannot be read: {error.strerror}") from error
     if len(body) != count:
         raise StoreTrouble(f"a file ends after {offset + len(body)} bytes")
     return body
