@@ -84,14 +84,14 @@ def full(listing: Listing, base: str) -> bytes:
     """The full packument; raises PackageUnknown when every hosted version was deleted."""
     _require_something(listing)
     facts = listing.facts
-    tags = repaired_tags(listing)
+    shown = repaired_tags(listing)
     members: dict[str, Any] = {
         "_id": listing.package,
         "_rev": revision_of(listing),
         "name": listing.package,
-        "dist-tags": tags,
+        "dist-tags": shown,
     }
-    members |= facts.get("top") or _hosted_members(listing, tags.get("latest"))
+    members |= facts.get("top") or _hosted_members(listing, shown.get("latest"))
     members["time"] = time_of(listing)
     return b'%s,"versions":{%s}}' % (
         _encode(members)[:-1],
@@ -169,12 +169,23 @@ def time_of(listing: Listing) -> dict[str, Any]:
     return {key: value for key, value in ends.items() if value is not None} | dated
 
 
+def tags(listing: Listing) -> bytes:
+    """The dist-tags alone; raises PackageUnknown where there are none, which npm takes better than `{}`."""
+    _require_something(listing)
+    return _encode(repaired_tags(listing))
+
+
+def revision(package: str, number: int) -> str:
+    """`_rev` as CouchDB has it: a number and something."""
+    return f"{number}-{names.unscoped(package).encode().hex()[:16]:0>16}"
+
+
 def revision_of(listing: Listing) -> str:
     """`_rev`: always there, since clients put it into URLs. `0-…` for what nobody can change here."""
     upstream = decoded(listing.facts.get("rev"))
     if "revision" not in listing.facts:
         return upstream if isinstance(upstream, str) else "0-0"
-    return f"{listing.facts['revision']}-{names.unscoped(listing.package).encode().hex()[:16]:0>16}"
+    return revision(listing.package, listing.facts["revision"])
 
 
 def _require_something(listing: Listing) -> None:

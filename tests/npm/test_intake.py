@@ -47,7 +47,7 @@ def test_the_tarball_flows_out_and_the_rest_stays_whatever_the_order_and_the_chu
 @pytest.mark.parametrize("size", [1, 2, 7, 10**9])
 def test_escaped_base64_and_escaped_keys_are_understood(size):
     digits = base64.b64encode(b"\xff\xfe\xfb" * 5).decode().replace("/", "\\/").replace("+", "\\u002B")
-    body = '{"\\u005fattachments": {"a.tgz": {"d\\u0061ta": "%s"}}}' % digits
+    body = f'{{"\\u005fattachments": {{"a.tgz": {{"d\\u0061ta": "{digits}"}}}}}}'
 
     assert scan(body.encode(), size)[0] == b"\xff\xfe\xfb" * 5
 
@@ -64,7 +64,7 @@ def test_a_document_without_a_tarball_stays_whole():
 @pytest.mark.parametrize("size", [1, 10**9])
 def test_what_is_not_base64_is_refused(digits, size):
     with pytest.raises(Invalid):
-        scan(('{"_attachments": {"a.tgz": {"data": "%s"}}}' % digits).encode(), size)
+        scan((f'{{"_attachments": {{"a.tgz": {{"data": "{digits}"}}}}}}').encode(), size)
 
 
 def test_a_second_tarball_is_refused():

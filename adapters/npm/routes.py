@@ -1,0 +1,94 @@
+"""Reading packages: packuments, versions, tarballs, tags, and the table of all npm routes."""
+
+from typing import TYPE_CHECKING, Any
+
+from adapters.npm import names, render, routes_account, routes_publish, routes_query, routes_stage, routes_team
+from adapters.npm.addresses import package_of, routes
+from gateway.model import Listing
+from gateway.pull import Rendered
+
+if TYPE_CHECKING:
+    from gateway.adapter import Route
+    from gateway.web.answers import Answer
+    from gateway.web.call import Call
+
+
+async def root(call: "Call") -> "Answer":
+    """GET the registry itself."""
+    return call.json({"db_name": str(call.repository.key), "registry": call.base})
+
+
+async def ping(call: "Call") -> "Answer":
+    """GET -/ping: whether anybody is there, whoever asks."""
+    return call.json({})
+
+
+async def packument(call: "Call") -> "Answer":
+    """GET NAME: the full document, or the abbreviated one for those who want it (package-metadata.md)."""
+    package, base = package_of(call), call.base
+    if render.wants_corgi(call.accept):
+
+        def write(listing: Listing) -> Rendered:
+            return Rendered(render.corgi(listing, base), render.CORGI, weak=True)
+
+        return call.page(await call.pull.page(package, f"corgi {base}", write))
+
+    def write_full(listing: Listing) -> Rendered:
+        return Rendered(render.full(listing, base), render.JSON, weak=True)
+
+    return call.page(await call.pull.page(package, f"full {base}", write_full))
+
+
+async def version(call: "Call") -> "Answer":
+    """GET NAME/VERSION: one manifest, by number or tag (corepack asks so)."""
+    package, base, wanted = package_of(call), call.base, call.path["version"]
+
+    def write(listing: Listing) -> Rendered:
+        return Rendered(render.version(listing, wanted, base), render.JSON, weak=True)
+
+    return call.page(await call.pull.page(package, f"version {wanted} {base}", write))
+
+
+async def tarball(call: "Call") -> "Answer":
+    """GET NAME/-/FILE: the bytes, whatever Accept says (pnpm and yarn 1 send that of documents)."""
+    package, filename = package_of(call), call.path["filename"]
+    names.version_of(package, filename)
+    return call.file(await call.pull.file(package, filename))
+
+
+async def tags(call: "Call") -> "Answer":
+    """GET -/package/NAME/dist-tags."""
+    package = package_of(call)
+
+    def write(listing: Listing) -> Rendered:
+        return Rendered(render.tags(listing), render.JSON, weak=True)
+
+    return call.page(await call.pull.page(package, "tags", write))
+
+
+async def visibility(call: "Call") -> "Answer":
+    """GET -/package/NAME/visibility: whether everybody may read it; npm asks before it publishes provenance."""
+    package = package_of(call)
+    await call.pull.listing(package)
+    return call.json({"public": routes_team.is_public(call, package)})
+
+
+def _table(*groups: Any) -> "tuple[Route, ...]":
+    return tuple(route for group in groups for route in group)
+
+
+ROUTES = _table(
+    routes("GET", "", root),
+    routes("GET", "-/ping", ping, None),
+    routes("GET", "-/package/NAME/dist-tags", tags),
+    routes("GET", "-/package/NAME/visibility", visibility),
+    routes_query.ROUTES,
+    routes_account.ROUTES,
+    routes_team.ROUTES,
+    routes_stage.ROUTES,
+    routes("GET", "NAME/-/{filename}", tarball),
+    routes("GET", "NAME/-/{filescope:@[^/]+}/{filename}", tarball),
+    routes_publish.ROUTES,
+    routes("GET", "NAME", packument),
+    routes("GET", r"NAME/{version:(?!-\Z)[^/]+}", version),
+)
