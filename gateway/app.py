@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.adapter import Adapter
-from gateway.compose import open_services, prepare, tend
+from gateway.compose import address_of, open_services, prepare, tend
 from gateway.config import Config
 from gateway.own import OwnAddresses
 from gateway.services import Services
@@ -28,9 +28,9 @@ _RESTART_DELAY = 1.0
 
 def serve(config: Config, adapters: Sequence[Adapter]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Prints the address once it can be used."""
-    asyncio.run(prepare(config, adapters))
     with _reserve(config) as reserved:
         config = replace(config, server=replace(config.server, port=reserved.getsockname()[1]))
+        asyncio.run(prepare(config, adapters))
         if config.server.workers == 1:
             uvloop.run(_work(config, adapters, is_first=True))
             return 0
@@ -79,8 +79,7 @@ async def _work(config: Config, adapters: Sequence[Adapter], *, is_first: bool) 
 
 def announce(config: Config) -> None:
     """Say where we can be reached."""
-    address = config.server.public_url or f"http://{config.server.host}:{config.server.port}"
-    print(f"Entrepot serves {address.rstrip('/')}/", file=sys.stderr, flush=True)  # noqa: T201 for people
+    print(f"Entrepot serves {address_of(config)}/", file=sys.stderr, flush=True)  # noqa: T201 for people
     claim = config.data / "claim"
     if claim.exists():
         print(f"Nobody has claimed it yet: the one-time link is in {claim}", file=sys.stderr, flush=True)  # noqa: T201

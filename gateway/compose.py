@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gateway.adapter import Adapter
+from gateway.auth.claim import ensure_claim
 from gateway.config import Config, RepositoryConfig
 from gateway.denials import Denials
 from gateway.documents import Documents
@@ -90,6 +91,7 @@ async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
         if not wanted:
             await _make_ready(config, adapters, repositories, Identities(database))
         _warn_of_leftovers(repositories, set(wanted))
+        await ensure_claim(config.data, Identities(database), address_of(config))
     finally:
         database.close()
 
@@ -99,6 +101,12 @@ def check_repository(
 ) -> None:
     """Raise ConfigInvalid unless a repository may be configured so; `known`: `type/owner/name` of those there are."""
     check(str(key), key.type, entry, set(known), build_upstreams(config), formats_of(adapters))
+
+
+def address_of(config: Config) -> str:
+    """Our external address as configured, without a slash at the end."""
+    host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
+    return config.server.public_url.rstrip("/") or f"http://{host}:{config.server.port}"
 
 
 def formats_of(adapters: Sequence[Adapter]) -> dict[str, Format]:

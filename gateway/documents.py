@@ -21,6 +21,7 @@ from cachetools import LRUCache
 from gateway.errors import UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
+from gateway.model import Listing
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
@@ -29,6 +30,9 @@ from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import Reply, Status, UpstreamClient
 from gateway.upstream.registry import Upstream
 
+Parse = Callable[[Document], Listing]
+
+_BIG = 256 * 1024  # bytes of a document from which parsing leaves the loop
 _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
 
 
@@ -72,10 +76,13 @@ class Documents:
         self._clock = clock
         self._recent: LRUCache[tuple[str, str], DocumentRow] = LRUCache(20_000)
         self._recent_epoch = -1
+        self._parsed: LRUCache[object, Listing] = LRUCache(64)
 
-    async def get(self, upstream: Upstream, ask: Ask) -> Held | None:
+    async def get(self, upstream: Upstream, ask: Ask, parse: Parse | None = None) -> Held | None:
         """The document, or None where the upstream says it is absent.
 
+        parse: reads a document that is new, and raises UpstreamCorrupt for one that must not replace what we hold;
+        what it returns is kept for `read`.
         Raises Blocked, UpstreamTrouble or UpstreamCorrupt when there is no copy that may still be served.
         """
         key = f"{ask.accept} {ask.path}"
@@ -84,7 +91,7 @@ class Documents:
         if verdict is Freshness.FRESH:
             return self._held(upstream, row, "fresh")
         flight = self._flights.join(
-            (upstream.name, key), lambda: self._refresh(upstream, ask, key), f"refresh {upstream.name}"
+            (upstream.name, key), lambda: self._refresh(upstream, ask, key, parse), f"refresh {upstream.name}"
         )
         if verdict is Freshness.STALE_USABLE:
             return self._held(upstream, row, "stale")
@@ -97,6 +104,14 @@ class Documents:
         assert held.row.digest is not None
         body = await asyncio.to_thread(self._blobs.read, held.row.digest)
         return Document(body, held.row.content_type, held.row.url, held.row.headers)
+
+    async def read(self, held: Held, parse: Parse) -> Listing:
+        """The parsed document, from memory where it was parsed before. Raises FileUnknown and UpstreamCorrupt."""
+        key = (held.row.upstream, held.row.key, held.row.digest)
+        known = self._parsed.get(key)
+        if known is None:
+            known = self._parsed[key] = await _parsed(await self.load(held), parse)
+        return known
 
     async def forget(self, held: Held) -> None:
         """Drop a document whose bytes are gone, so that the next `get` fetches it again."""
@@ -137,7 +152,7 @@ class Documents:
             return None
         return Held(upstream, row, freshness, remaining(_known(row), self._clock()))
 
-    async def _refresh(self, upstream: Upstream, ask: Ask, key: str) -> tuple[DocumentRow, str]:
+    async def _refresh(self, upstream: Upstream, ask: Ask, key: str, parse: Parse | None) -> tuple[DocumentRow, str]:
         """Ask the upstream, unless another worker did while we waited for the lease; the row and how it came."""
         before = self._rows.get(upstream.name, key)
         async with _lease(self._leases, f"{upstream.name} {key}"):
@@ -148,7 +163,10 @@ class Documents:
                 row = None
             known = None if row is None else _known(row)
             reply = await self._client.document(upstream, ask, known, self._limit)
+            parsed = await _parsed(reply.document, parse) if reply.document is not None and parse is not None else None
             kept = await self._keep(upstream, key, row, reply)
+            if parsed is not None:
+                self._parsed[upstream.name, key, kept.digest] = parsed
             return self._remember(kept), "revalidated" if reply.status is Status.NOT_MODIFIED else "miss"
 
     async def _keep(self, upstream: Upstream, key: str, row: DocumentRow | None, reply: Reply) -> DocumentRow:
@@ -182,6 +200,12 @@ class Documents:
     def _remember(self, row: DocumentRow) -> DocumentRow:
         self._recent[row.upstream, row.key] = row
         return row
+
+
+async def _parsed(document: Document, parse: Parse) -> Listing:
+    if len(document.body) <= _BIG:
+        return parse(document)
+    return await asyncio.to_thread(parse, document)
 
 
 def _known(row: DocumentRow) -> Validators:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from gateway.documents import Held
 from gateway.errors import GatewayError, RepositoryUnknown
+from gateway.format import Document
 from gateway.layers import Layer, Ownership, ownership
-from gateway.model import HOSTED_LAYER, RepositoryKey
+from gateway.model import HOSTED_LAYER, Listing, RepositoryKey
 from gateway.services import Services
 
 
@@ -114,11 +115,14 @@ class _Story:
         services, upstream = self._services, layer.upstream
         assert upstream is not None
         format_ = services.formats[layer.repository.key.type]
-        held = await services.documents.get(upstream, format_.ask_listing(self._package))
+
+        def parse(document: Document) -> Listing:
+            return format_.parse_listing(self._package, document, upstream.name, upstream.hosts)
+
+        held = await services.documents.get(upstream, format_.ask_listing(self._package), parse)
         if held is None:
             return "absent", f"{upstream.url} says there is no such package"
-        document = await services.documents.load(held)
-        listing = format_.parse_listing(self._package, document, upstream.name, upstream.hosts)
+        listing = await services.documents.read(held, parse)
         self.freshness = held.freshness
         for version in dict.fromkeys(file.version for file in listing.files):
             if version in self.seen:

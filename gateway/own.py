@@ -20,7 +20,9 @@ from gateway.housekeeping import Housekeeping
 from gateway.services import Services
 from gateway.store.traffic import Traffic
 from gateway.web.access_log import LogWriter
+from gateway.web.admin import dispatch as control
 from gateway.web.answers import Answer
+from gateway.web.control.call import AdminServices
 from gateway.web.metrics import CONTENT_TYPE, Metrics
 from gateway.web.mount import Asked, Own
 from gateway.web.observe import Observer
@@ -36,6 +38,18 @@ class OwnAddresses:
         self.observer = observer
         self.authenticator = Authenticator(services.identities, services.database, services.config.auth)
         self.is_listening = False
+        self._admin = AdminServices(
+            identities=services.identities,
+            repositories=services.repositories,
+            packages=services.packages,
+            audit=services.audit,
+            documents=services.document_rows,
+            blob_rows=services.blob_rows,
+            upstream_client=services.client,
+            authenticator=self.authenticator,
+            formats=services.formats,
+            upstreams=services.upstreams,
+        )
 
     @classmethod
     @asynccontextmanager
@@ -58,6 +72,7 @@ class OwnAddresses:
             "/-/health": self._health,
             "/-/ready": self._ready,
             "/-/metrics": self._metrics,
+            "/-/api/": self._api,
         }
 
     async def repository_page(self, request: web.BaseRequest, asked: Asked) -> Answer:
@@ -96,6 +111,10 @@ class OwnAddresses:
             elif (free := await asyncio.to_thread(blobs.free_space)) < _LEAST_SPACE:
                 missing.append(f"{name} store: only {free} bytes are free")
         return missing
+
+    async def _api(self, request: web.BaseRequest, asked: Asked) -> Answer:
+        assert asked.actor is not None
+        return await control(self._admin, request, asked.actor, asked.request_id)
 
     async def _metrics(self, request: web.BaseRequest, asked: Asked) -> Answer:
         _only_get(request)

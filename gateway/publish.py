@@ -13,6 +13,7 @@ from typing import Any
 from gateway.errors import Blocked, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
 from gateway.layers import ownership
 from gateway.model import HOSTED_LAYER, Actor, Digest, OwnerMode, Repository, Scope
+from gateway.opened import OpenFile, warm_file
 from gateway.permit import Permit
 from gateway.services import Services
 from gateway.store.blobs import OpenBlob, Upload
@@ -131,6 +132,23 @@ class Publish:
         self.require(Scope.READ, package)
         return await self._services.packages.hosted(self.repository.id, package)
 
+    def is_restricted(self, package: str) -> bool:
+        """Whether only explicit grants count for the canonical name."""
+        row = self._services.packages.get(self.repository.id, package)
+        return row is not None and row.is_restricted
+
+    async def restrict(self, package: str, *, is_restricted: bool) -> None:
+        """Let only explicit grants count for a hosted name, published or not, or the repository's again; for admins.
+
+        Raises NameTaken for a name that an upstream owns.
+        """
+        self.require(Scope.ADMIN, package)
+        await self.begin(package)
+        await self._services.packages.set_restricted(
+            self.repository.id, package, is_restricted, owner_mode=OwnerMode.HOSTED
+        )
+        await self.note("restrict", package, is_restricted=is_restricted)
+
     async def stage(self, row: StagedRow) -> None:
         """Keep a version for approval; its bytes must have been kept with `keep`."""
         await self._services.packages.stage_put(row)
@@ -154,6 +172,11 @@ class Publish:
     def open_kept(self, digest: Digest) -> OpenBlob:
         """The bytes of a kept upload; the caller closes it."""
         return self._services.hosted.open(digest)
+
+    def kept_file(self, row: StagedRow) -> OpenFile:
+        """A staged version's file, as it would be served."""
+        name = f"{row.package}-{row.version}"
+        return warm_file(self._services.hosted, name, row.digest, row.size, {"sha256": row.digest.hex})
 
     async def note(self, action: str, package: str, **detail: Any) -> None:
         """Record what was done in the audit table."""

@@ -8,21 +8,21 @@ ecosystem; what must be parsed or rendered is handed in by the adapter.
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from isal import igzip
 
-from gateway.documents import Held
+from gateway.documents import Held, Parse
 from gateway.errors import FileUnknown, PackageUnknown
 from gateway.format import Ask, Document
 from gateway.layers import Layer, Ownership, flatten, ownership
 from gateway.model import HOSTED_LAYER, Actor, Digest, File, Listing, OwnerMode, Page, Repository, Scope, Visibility
+from gateway.opened import OpenFile, etag_of, warm_file
 from gateway.permit import Permit
 from gateway.services import Services
-from gateway.store.blobs import FileBlobs, OpenBlob
 from gateway.store.receiving import Fetch
 from gateway.store.rows import CachedFile, HostedPackage
 from gateway.store.spool import Expected, Follower
@@ -31,7 +31,6 @@ from gateway.upstream.registry import Upstream
 
 T = TypeVar("T")
 _BIG = 256 * 1024  # bytes of a document from which parsing and rendering leave the loop
-_ETAG_HASHES = ("sha256", "sha512", "sha384", "sha1", "md5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +41,6 @@ class Rendered:
     content_type: str
     weak: bool = False
     headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OpenFile:
-    """A file that may be sent. `open` gives its verified bytes: a blob, or the follower of a running fetch.
-
-    size: bytes, None while unknown. etag: with quotes, made of the strongest promised hash, or empty.
-    digest: of a warm blob, for the fast path; None when cold. path: where the warm blob lies.
-    """
-
-    filename: str
-    size: int | None
-    etag: str
-    layer: str
-    open: Callable[[], Awaitable[OpenBlob | Follower]]
-    digest: Digest | None = None
-    store: FileBlobs | None = None
-    uploaded_at: str | None = None
-    is_hosted: bool = False
-    is_private: bool = True
-    hashes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def freshness(self) -> str:
-        """`hit` or `miss`, for the log."""
-        return "hit" if self.digest is not None else "miss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +206,8 @@ class Pull:
                 break
         for layer in self._readable(owned.upstreams(), package, owned):
             assert layer.upstream is not None
-            held = await self._services.documents.get(layer.upstream, self._format.ask_listing(package))
+            parse = self._parse(package, layer.upstream)
+            held = await self._services.documents.get(layer.upstream, self._format.ask_listing(package), parse)
             if held is not None:
                 sources.append(_Source(layer, held=held))
                 break
@@ -252,27 +226,18 @@ class Pull:
             return _hosted_listing(package, source.hosted)
         held = source.held
         assert held is not None
-        key = (held.upstream.name, held.row.digest, package)
-        known = self._services.memos.listings.get(key)
-        if known is not None:
-            return known
-        document = await self._load(held, package)
-        hosts = held.upstream.hosts
-        listing = await _off_loop(
-            len(document.body), lambda: self._format.parse_listing(package, document, held.upstream.name, hosts)
-        )
-        self._services.memos.listings[key] = listing
-        return listing
-
-    async def _load(self, held: Held, package: str) -> Document:
+        parse = self._parse(package, held.upstream)
         try:
-            return await self._services.documents.load(held)
-        except FileUnknown:
+            return await self._services.documents.read(held, parse)
+        except FileUnknown:  # evicted, or spoilt on our disk
             await self._services.documents.forget(held)
-        again = await self._services.documents.get(held.upstream, self._format.ask_listing(package))
+        again = await self._services.documents.get(held.upstream, self._format.ask_listing(package), parse)
         if again is None:
             raise PackageUnknown(f"no package {package} in {self.repository.key}")
-        return await self._services.documents.load(again)
+        return await self._services.documents.read(again, parse)
+
+    def _parse(self, package: str, upstream: Upstream) -> Parse:
+        return lambda document: self._format.parse_listing(package, document, upstream.name, upstream.hosts)
 
     def _with_freshness(self, page: Page, sources: list[_Source]) -> Page:
         """The page with headers that depend on now: how long clients may keep it, and whether it is stale."""
@@ -302,43 +267,17 @@ class Pull:
         return replace(opened, uploaded_at=file.uploaded_at)
 
     def _blob(self, name: str, digest: Digest, size: int, hashes: Mapping[str, str]) -> OpenFile:
-        store = self._services.hosted
-
-        async def opened() -> OpenBlob:
-            return store.open(digest)
-
-        return OpenFile(
-            name,
-            size,
-            _etag(hashes),
-            HOSTED_LAYER,
-            opened,
-            digest,
-            store,
-            is_hosted=True,
-            is_private=self.repository.visibility is not Visibility.PUBLIC,
-            hashes=hashes,
-        )
+        is_private = self.repository.visibility is not Visibility.PUBLIC
+        return warm_file(self._services.hosted, name, digest, size, hashes, is_private=is_private)
 
     def _warm(self, name: str, cached: CachedFile) -> OpenFile | None:
         """The cached file, unless its blob was evicted meanwhile."""
         store = self._services.cache
         if store.has(cached.digest) is None:
             return None
-
-        async def opened() -> OpenBlob:
-            return store.open(cached.digest)
-
-        return OpenFile(
-            name,
-            cached.size,
-            _etag(cached.hashes),
-            cached.upstream,
-            opened,
-            cached.digest,
-            store,
-            is_private=self.repository.visibility is not Visibility.PUBLIC,
-            hashes=cached.hashes,
+        is_private = self.repository.visibility is not Visibility.PUBLIC
+        return warm_file(
+            store, name, cached.digest, cached.size, cached.hashes, layer=cached.upstream, is_private=is_private
         )
 
     async def _from_upstream(self, package: str, filename: str, sha256: str | None) -> OpenFile:
@@ -389,7 +328,7 @@ class Pull:
         return OpenFile(
             name,
             size,
-            _etag(hashes),
+            etag_of(hashes),
             upstream.name,
             opened,
             uploaded_at=file.uploaded_at,
@@ -423,11 +362,6 @@ def _finish(rendered: Rendered, variant: str) -> Page:
     gzip = igzip.compress(body, compresslevel=1, mtime=0) if len(body) > 1000 else None
     etag = f'W/"{mark}"' if rendered.weak else f'"{mark}"'
     return Page(body, rendered.content_type, etag, gzip, rendered.headers)
-
-
-def _etag(hashes: Mapping[str, str]) -> str:
-    """A strong ETag from the strongest promised hash: the same on every node, warm or cold."""
-    return next((f'"{a}:{hashes[a]}"' for a in _ETAG_HASHES if a in hashes), "")
 
 
 def _weight(sources: list[_Source]) -> int:

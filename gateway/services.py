@@ -9,7 +9,7 @@ from gateway.config import Config
 from gateway.denials import Denials
 from gateway.documents import Documents
 from gateway.format import Format
-from gateway.model import Listing, Page, Repository, RepositoryKey
+from gateway.model import Page, Repository, RepositoryKey
 from gateway.store.audit import Audit
 from gateway.store.blob_rows import BlobRows
 from gateway.store.blobs import FileBlobs
@@ -30,10 +30,9 @@ def _size_of_page(page: Page) -> int:
 
 @dataclass(slots=True)
 class Memos:
-    """What this process keeps ready, bounded: rendered pages by bytes, parsed listings by number."""
+    """What this process keeps ready, bounded: rendered pages by bytes, rights by number."""
 
     pages: LRUCache[object, Page]
-    listings: LRUCache[object, Listing] = field(default_factory=lambda: LRUCache(64))
     rights: LRUCache[object, object] = field(default_factory=lambda: LRUCache(10_000))
 
     @classmethod

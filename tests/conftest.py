@@ -1,5 +1,6 @@
 """The real application in process: one worker on a free port, a real catalogue, and fakes as upstreams."""
 
+import json as json_
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway.adapter import load_adapters
 from gateway.app import running
@@ -24,6 +26,25 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response whose body has been read, with the methods of aiohttp's."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    reason: str = ""
+
+    async def read(self) -> bytes:
+        return self.body
+
+    async def text(self) -> str:
+        return self.body.decode()
+
+    async def json(self, *, content_type: str | None = None) -> Any:
+        return json_.loads(self.body)
 
 
 @dataclass
@@ -73,19 +94,17 @@ class Gateway:
             created_by="test",
         )
 
-    async def get(self, path: str, token: str | None = None, **headers: str) -> aiohttp.ClientResponse:
+    async def get(self, path: str, token: str | None = None, **headers: str) -> Reply:
         """GET below the gateway's address; the body has been read."""
         return await self.request("GET", path, token, **headers)
 
     async def request(
         self, method: str, path: str, token: str | None = None, *, data: Any = None, json: Any = None, **headers: str
-    ) -> aiohttp.ClientResponse:
+    ) -> Reply:
         """Any request; header names are given with underscores. The body has been read."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
-        from yarl import URL
-
         async with self.session.request(
             method,
             URL(self.url + path.lstrip("/"), encoded=True),
@@ -94,8 +113,7 @@ class Gateway:
             json=json,
             allow_redirects=False,
         ) as response:
-            await response.read()
-            return response
+            return Reply(response.status, response.headers, await response.read(), response.reason or "")
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

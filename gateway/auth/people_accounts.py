@@ -1,5 +1,7 @@
 """Users and service accounts: made, changed and removed by administrators; a password by its owner."""
 
+from dataclasses import replace
+
 from gateway.auth import passwords
 from gateway.auth.acting import Acting
 from gateway.auth.authenticate import SESSION_KIND
@@ -24,6 +26,12 @@ class PeopleAccounts(Acting):
         """The acting actor's own row."""
         self.require_signed_in()
         return self._named(self.actor.name)
+
+    def person(self, name: str) -> ActorRow:
+        """Anybody's row, for whoever signed in; the e-mail is left out unless it is one's own. Raises Unknown."""
+        self.require_signed_in()
+        row = self._named(name)
+        return row if row.id == self.actor.id or self.is_admin else replace(row, email=None)
 
     async def create_user(
         self, name: str, *, email: str | None = None, password: str | None = None, is_admin: bool = False

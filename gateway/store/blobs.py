@@ -66,21 +66,19 @@ class FileBlobs:
 
     def path(self, digest: Digest) -> Path:
         """Where the blob is, or would be. Raises FileUnknown unless this is a proper sha256 digest."""
-        if digest.algorithm != "sha256" or not is_hash("sha256", digest.hex):
-            raise FileUnknown(f"no blob is named {str(digest)[:90]!r}")
-        return self._blobs / digest.hex[:2] / digest.hex
+        return Path(self._place(digest))
 
     def has(self, digest: Digest) -> int | None:
         """The blob's size in bytes, or None where it is absent."""
         try:
-            return self.path(digest).stat().st_size
+            return os.stat(self._place(digest)).st_size
         except FileNotFoundError:
             return None
 
     def open(self, digest: Digest) -> OpenBlob:
         """Open a blob for reading; raises FileUnknown, or StoreTrouble."""
         try:
-            fd = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._place(digest), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise FileUnknown(f"no blob {digest}") from None
         except OSError as error:
@@ -164,6 +162,12 @@ class FileBlobs:
         `remove` False only counts them, for a dry run. Blocks: not in the loop.
         """
         return sum(remove_older(path, older_than, remove) for path in self._uploads.iterdir())
+
+    def _place(self, digest: Digest) -> str:
+        """`path` for every request: a string costs a tenth of what pathlib does."""
+        if digest.algorithm != "sha256" or not is_hash("sha256", digest.hex):
+            raise FileUnknown(f"no blob is named {str(digest)[:90]!r}")
+        return f"{self._blobs}/{digest.hex[:2]}/{digest.hex}"
 
     def _touch(self, digest: Digest) -> bool:
         """Make a blob young again, since garbage collection spares the young; False where it went meanwhile."""

@@ -1,1 +1,1 @@
-"""The dashboard: server-rendered pages."""
+"""The dashboard at `/-/ui/`: pages made on the server, forms, no script. It shows an actor only what it may read."""

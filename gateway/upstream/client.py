@@ -326,7 +326,9 @@ class UpstreamClient:
         host.succeeded()
         if status == 416:
             return UpstreamCorrupt(f"{name} no longer has the rest of a file", host=host.name)
-        if status in {401, 403, 451}:
+        if status in {401, 407}:
+            return UpstreamTrouble(f"{name} does not accept our credentials ({status})", host=host.name)
+        if status in {403, 451}:
             return Blocked(f"{name} refuses it: {status} {_phrase(response.reason)}".rstrip(), host=host.name)
         return UpstreamTrouble(f"{name} answered {status}", host=host.name)
 

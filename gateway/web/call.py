@@ -14,10 +14,13 @@ from aiohttp import web
 
 from gateway.adapter import Adapter
 from gateway.auth.accounts import Accounts
+from gateway.auth.authenticate import Authenticator
+from gateway.auth.credential import Credential
 from gateway.errors import Invalid, TooLarge
 from gateway.model import Actor, Page, Repository, Visibility
+from gateway.opened import OpenFile
 from gateway.publish import Publish
-from gateway.pull import OpenFile, Pull
+from gateway.pull import Pull
 from gateway.services import Services
 from gateway.web.answers import Answer, Headers
 from gateway.web.file_answer import FileAnswer
@@ -38,6 +41,7 @@ class Call:
         base: str,
         root: str,
         request_id: str,
+        authenticator: Authenticator,
     ) -> None:
         self.services = services
         self.adapter = adapter
@@ -48,6 +52,7 @@ class Call:
         self.base = base
         self.root = root
         self.request_id = request_id
+        self._authenticator = authenticator
         self.package = ""  # for the log: the canonical name, once a handler knows it
         self.headers = request.headers
         self.method = request.method
@@ -67,6 +72,14 @@ class Call:
     def accounts(self) -> Accounts:
         """Tokens, users and organisations, as far as this actor may manage them."""
         return Accounts(self.services.identities, self.services.audit, self.actor)
+
+    async def sign_in(self, name: str, secret: str) -> Accounts:
+        """Accounts as the user of this name and password, or whoever has this token, may manage them.
+
+        For clients that send these in a body. Raises Unauthenticated or Throttled.
+        """
+        actor = await self._authenticator.actor(Credential(secret, name), self.actor.address)
+        return Accounts(self.services.identities, self.services.audit, actor)
 
     @cached_property
     def query(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
-from gateway.pull import OpenFile
+from gateway.opened import OpenFile
 from gateway.web.answers import Answer, Headers, serialise, status_line, write
 from gateway.web.ranges import choose
 from gateway.web.sendfile import INLINE, send_file

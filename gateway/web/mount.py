@@ -293,7 +293,16 @@ class Mount:
             return await self._repository_page(request, asked)
         match = self._dialects[adapter.type].routes.find(request.method, asked.rest)
         call = Call(
-            self._services, adapter, repository, actor, request, match.captures, base, asked.root, asked.request_id
+            self._services,
+            adapter,
+            repository,
+            actor,
+            request,
+            match.captures,
+            base,
+            asked.root,
+            asked.request_id,
+            self._authenticator,
         )
         if match.route.scope is not None:
             self._admit(call, match.route.scope)

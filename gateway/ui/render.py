@@ -1,0 +1,73 @@
+"""Templates and their safety: everything is escaped, and a policy forbids whatever we did not write.
+
+The content security policy allows our own style sheet and nothing else: no script, no frame, no other host. Pages are
+never kept by caches, since they differ by who looks.
+"""
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gateway.ui import figures
+from gateway.web.answers import Answer
+
+_HERE = Path(__file__).parent
+STYLE = (_HERE / "static" / "entrepot.css").read_bytes()
+STYLE_MARK = hashlib.sha256(STYLE).hexdigest()[:16]
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_SAFETY = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
+
+def _moment(at: float | None) -> str:
+    return "–" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+_environment = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(
+    size=figures.size,
+    ratio=figures.ratio,
+    sparkline=figures.sparkline,
+    moment=_moment,
+    age=lambda at: figures.age(at, time.time()),
+)
+_environment.globals["style_mark"] = STYLE_MARK
+
+
+def page(
+    template: str, context: dict[str, Any], status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    """A page from a template of ours."""
+    body = _environment.get_template(template).render(context).encode("utf-8", "backslashreplace")
+    fixed = (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *_SAFETY)
+    return Answer(status, (*fixed, *headers), body)
+
+
+def style() -> Answer:
+    """The style sheet; its address changes with it."""
+    kept = ("Cache-Control", "public, max-age=31536000, immutable")
+    return Answer(200, (("Content-Type", "text/css; charset=utf-8"), kept, *_SAFETY), STYLE)
+
+
+def redirect(location: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """See another page of ours (RFC 9110 §15.4.4); `location` is a path that we made."""
+    return Answer(303, (("Location", location), ("Cache-Control", "no-store"), *_SAFETY, *headers))

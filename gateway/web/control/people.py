@@ -1,0 +1,147 @@
+"""Handlers of the control API: oneself, users, service accounts and tokens."""
+
+from gateway.auth.access import implied
+from gateway.auth.claim import redeem_claim
+from gateway.errors import Forbidden
+from gateway.model import ActorKind, Scope
+from gateway.store.rows import ActorRow, TokenRow
+from gateway.web.control import schemas
+from gateway.web.control.call import AdminCall
+
+
+async def me(call: AdminCall) -> schemas.Me:
+    """Who asks."""
+    row, token = call.accounts.me(), call.actor.token
+    scopes = frozenset(Scope) if token is None else implied(token.scopes)
+    organisations = dict(call.accounts.rights.organisations)
+    return schemas.Me(row.name, row.kind, row.email, row.is_admin, organisations, sorted(scopes))
+
+
+async def change_password(call: AdminCall) -> None:
+    """Change one's own password, in a session; other sessions end."""
+    body = call.expect(schemas.PasswordRequest)
+    await call.accounts.change_password(body.current, body.new)
+
+
+async def redeem(call: AdminCall) -> schemas.FirstToken:
+    """Make the first administrator, with the secret of the one-time link that the first start left."""
+    body, services, address = call.expect(schemas.ClaimRequest), call.services, call.actor.address
+    services.authenticator.throttle.check(address)
+    try:
+        secret = await redeem_claim(
+            services.identities,
+            services.audit,
+            body.secret,
+            body.name,
+            body.password,
+            email=body.email,
+            address=address,
+        )
+    except Forbidden:
+        services.authenticator.throttle.note(address)
+        raise
+    return schemas.FirstToken(secret)
+
+
+# ── users ────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def users(call: AdminCall) -> list[schemas.Account]:
+    """All users."""
+    return [_account(row) for row in await call.accounts.users()]
+
+
+async def create_user(call: AdminCall) -> schemas.Account:
+    """Create a user."""
+    body = call.expect(schemas.NewUser)
+    return _account(
+        await call.accounts.create_user(body.name, email=body.email, password=body.password, is_admin=body.is_admin)
+    )
+
+
+async def update_user(call: AdminCall) -> schemas.Account:
+    """Change a user."""
+    body = call.expect(schemas.UserChange)
+    row = await call.accounts.update_actor(
+        ActorKind.USER,
+        call.path["name"],
+        email=body.email,
+        password=body.password,
+        is_admin=body.is_admin,
+        is_disabled=body.is_disabled,
+    )
+    return _account(row)
+
+
+async def delete_user(call: AdminCall) -> None:
+    """Delete a user with its tokens, memberships and grants; its repositories must be gone first."""
+    call.accounts.require_admin()
+    call.require_no_repositories(call.path["name"])
+    await call.accounts.delete_actor(ActorKind.USER, call.path["name"])
+
+
+# ── service accounts ─────────────────────────────────────────────────────────────────────────────────────────────
+async def services(call: AdminCall) -> list[schemas.Account]:
+    """All service accounts."""
+    return [_account(row) for row in await call.accounts.services()]
+
+
+async def create_service(call: AdminCall) -> schemas.Account:
+    """Create a service account."""
+    return _account(await call.accounts.create_service(call.expect(schemas.NewService).name))
+
+
+async def update_service(call: AdminCall) -> schemas.Account:
+    """Disable or enable a service account."""
+    is_disabled = call.expect(schemas.ServiceChange).is_disabled
+    return _account(await call.accounts.update_actor(ActorKind.SERVICE, call.path["name"], is_disabled=is_disabled))
+
+
+async def delete_service(call: AdminCall) -> None:
+    """Delete a service account with its tokens and grants."""
+    await call.accounts.delete_actor(ActorKind.SERVICE, call.path["name"])
+
+
+# ── tokens ───────────────────────────────────────────────────────────────────────────────────────────────────────
+async def tokens(call: AdminCall) -> list[schemas.TokenView]:
+    """One's own tokens, or those of `owner`."""
+    return [_token(row) for row in await call.accounts.tokens(call.query.get("owner"))]
+
+
+async def create_token(call: AdminCall) -> schemas.MintedToken:
+    """Make a token that can do no more than the one that is used for it."""
+    body = call.expect(schemas.NewToken)
+    secret, row = await call.accounts.create_token(
+        name=body.name,
+        scopes=body.scopes,
+        repositories=body.repositories,
+        packages=body.packages,
+        cidrs=body.cidrs,
+        expires_at=body.expires_at,
+        owner=body.owner,
+    )
+    return schemas.MintedToken(secret, _token(row))
+
+
+async def revoke_token(call: AdminCall) -> None:
+    """Revoke a token; it fails at the next request."""
+    await call.accounts.revoke_token(call.number("id"))
+
+
+def _account(row: ActorRow) -> schemas.Account:
+    return schemas.Account(
+        row.name, row.kind, row.email, row.has_password, row.is_admin, row.is_disabled, row.created_at
+    )
+
+
+def _token(row: TokenRow) -> schemas.TokenView:
+    return schemas.TokenView(
+        row.id,
+        row.name,
+        row.hint,
+        sorted(row.scopes),
+        row.repositories,
+        row.packages,
+        row.cidrs,
+        row.expires_at,
+        row.created_at,
+        row.last_used_at,
+    )
