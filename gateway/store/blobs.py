@@ -71,7 +71,7 @@ class FileBlobs:
     def has(self, digest: Digest) -> int | None:
         """The blob's size in bytes, or None where it is absent."""
         try:
-            return os.stat(self._place(digest)).st_size
+            return os.stat(self._place(digest)).st_size  # noqa: PTH116 see _place
         except FileNotFoundError:
             return None
 
