@@ -26,7 +26,8 @@ from gateway.errors import (
     Unknown,
 )
 from gateway.model import File, Listing, Page, Scope, Visibility, is_hash
-from gateway.pull import OpenFile, Rendered
+from gateway.opened import OpenFile
+from gateway.pull import Rendered
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer

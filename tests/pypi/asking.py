@@ -1,6 +1,7 @@
 """Requests as Python's clients send them, against a gateway in process."""
 
 import hashlib
+import io
 import json as json_
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ async def page(gateway: Gateway, name: str, token: str | None = None) -> Reply:
     return await get(gateway, f"simple/{name}/", token, Accept=PIP)
 
 
-def fields_of(artifact: Artifact, name: str, version: str, **changes: str | None) -> list[Field]:
+def fields_of(artifact: Artifact, name: str, version: str, /, **changes: str | None) -> list[Field]:
     """What twine sends, `content` last. A change to None leaves a field out."""
     is_wheel = artifact.filename.endswith(".whl")
     told: dict[str, str | None] = {
@@ -87,7 +88,12 @@ def fields_of(artifact: Artifact, name: str, version: str, **changes: str | None
         **changes,
     }
     fields: list[Field] = [(key, value) for key, value in told.items() if value is not None]
-    return [*fields, ("classifiers", "A :: B"), ("classifiers", "C :: D"), ("content", artifact.body, artifact.filename)]
+    return [
+        *fields,
+        ("classifiers", "A :: B"),
+        ("classifiers", "C :: D"),
+        ("content", artifact.body, artifact.filename),
+    ]
 
 
 def form(fields: Iterable[Field]) -> bytes:
@@ -105,7 +111,7 @@ async def send(
 ) -> Reply:
     """POST a form."""
     headers = {"Content_Type": f"multipart/form-data; boundary={BOUNDARY}", **headers}
-    return await ask(gateway, "POST", path, token, data=form(fields), **headers)
+    return await ask(gateway, "POST", path, token, data=io.BytesIO(form(fields)), **headers)
 
 
 async def publish(

@@ -1,9 +1,12 @@
 """Simple pages, files, sidecars and the JSON API over the real application."""
 
 import re
+from urllib.parse import urljoin
 
+import aiohttp
 import pytest
 
+from gateway.model import Digest
 from tests.conftest import Gateway, StartGateway, private, public
 from tests.fakes.artifacts import sdist, wheel
 from tests.fakes.upstream import FaultyUpstream
@@ -53,7 +56,6 @@ async def test_every_page_links_to_files_below_the_repository(hosted: Gateway) -
         text = (await get(hosted, path)).text
         (href,) = re.findall(r'href="([^"#]+)', text)
         base = f"{hosted.url}pypi/acme/tools/{path}"
-        from urllib.parse import urljoin
 
         assert urljoin(base, href) == f"{hosted.url}pypi/acme/tools/files/foo-bar/{built.sha256}/{built.filename}"
 
@@ -173,8 +175,6 @@ async def test_a_wheels_sidecar_is_its_metadata_member_and_is_promised_on_the_pa
     sidecar = await get(hosted, f"files/foo/{built.sha256}/{built.filename}.metadata")
     none = await get(hosted, f"files/foo/{source.sha256}/{source.filename}.metadata")
 
-    from gateway.model import Digest
-
     digest = {"sha256": Digest.of(sidecar.body).hex}
     assert sidecar.body == built.metadata
     assert shown[built.filename]["core-metadata"] == shown[built.filename]["data-dist-info-metadata"] == digest
@@ -208,7 +208,13 @@ async def test_a_private_repository_hides_every_name_behind_the_same_401(start_g
         fake.pypi("there", {"1.0": wheel()})
         gateway = await start_gateway({"pypi": {"acme/tools": private("hosted", "fake")}}, {"fake": fake.config()})
 
-        for path in ("simple/", "simple/there/", "simple/missing/", "files/there/-/there-1.0.tar.gz", "pypi/there/json"):
+        for path in (
+            "simple/",
+            "simple/there/",
+            "simple/missing/",
+            "files/there/-/there-1.0.tar.gz",
+            "pypi/there/json",
+        ):
             refused = await get(gateway, path)
             assert refused.status == 401
             assert refused.headers["WWW-Authenticate"] == 'Basic realm="acme/tools"'
@@ -219,7 +225,6 @@ async def test_every_way_to_carry_a_token_works(start_gateway: StartGateway) -> 
     gateway = await start_gateway({"pypi": {"acme/tools": private("hosted")}})
     token = await gateway.token()
     await publish(gateway, wheel().build("foo", "1.0"), "foo", "1.0", token)
-    import aiohttp
 
     carriers = [
         aiohttp.encode_basic_auth("__token__", token),
