@@ -103,7 +103,7 @@ class FileBlobs:
         Raises StoreTrouble.
         """
         digest = Digest.of(body)
-        if self.has(digest) == len(body) and self._touch(digest):
+        if self.has(digest) == len(body) and self.touch(digest):
             return digest
         part = self._uploads / f"{secrets.token_hex(16)}.part"
         try:
@@ -117,6 +117,14 @@ class FileBlobs:
         finally:
             part.unlink(missing_ok=True)
         return digest
+
+    def touch(self, digest: Digest) -> bool:
+        """Make a blob young again, since garbage collection spares the young; False where it is absent."""
+        try:
+            os.utime(self._place(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     def upload(self, limit: int, algorithms: Iterable[str] = ("sha256",)) -> "Upload":
         """A new blob of at most `limit` bytes, to be written chunk by chunk: `async with blobs.upload(…) as upload`."""
@@ -168,14 +176,6 @@ class FileBlobs:
         if digest.algorithm != "sha256" or not is_hash("sha256", digest.hex):
             raise FileUnknown(f"no blob is named {str(digest)[:90]!r}")
         return f"{self._blobs}/{digest.hex[:2]}/{digest.hex}"
-
-    def _touch(self, digest: Digest) -> bool:
-        """Make a blob young again, since garbage collection spares the young; False where it went meanwhile."""
-        try:
-            os.utime(self.path(digest))
-        except FileNotFoundError:
-            return False
-        return True
 
 
 class Upload:

@@ -202,7 +202,7 @@ class Flight:
         known = order.known() if order.known is not None else None
         promised = order.hashes.get("sha256")
         digest = known or (Digest.sha256(promised) if promised is not None else None)
-        if digest is None or self._blobs.has(digest) is None:
+        if digest is None or not self._blobs.touch(digest):
             return False
         blob = self._blobs.open(digest)
         if self._fd >= 0 and os.fstat(blob.fd).st_ino != os.fstat(self._fd).st_ino:

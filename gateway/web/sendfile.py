@@ -156,7 +156,10 @@ class _SocketSender:
     async def copy(self, source: Source, offset: int, count: int) -> int:
         out = self._duplicate()
         while True:
-            sent = await in_thread(lambda: _sendfile(out, source.fd, offset, count), _SENDERS)
+            if count <= INLINE:  # what was just fetched is in memory, and a thread costs more than the copy
+                sent = _sendfile(out, source.fd, offset, count)
+            else:
+                sent = await in_thread(lambda: _sendfile(out, source.fd, offset, count), _SENDERS)
             if sent:
                 return sent
             await self._writable()

@@ -194,10 +194,13 @@ async def test_a_blob_that_is_there_is_linked_without_a_request(spools, blobs):
     async def done(digest, size, hashes):
         recorded.append((digest, size, set(hashes)))
 
+    os.utime(blobs.path(digest), (1, 1))
+
     with await spools.open("file", promise(BODY, "sha256", "sha1"), upstream.fetch, done) as follower:
         assert await read(follower) == BODY
 
     assert upstream.offsets == []
+    assert next(blobs.walk())[2] > 1  # collection that runs meanwhile spares it
     assert recorded == [(digest, SIZE, {"sha256", "sha1"})]
 
 
