@@ -42,7 +42,7 @@ async def repositories(call: UiCall) -> Answer:
             line.files += package.files
             line.hosted_bytes += package.bytes
         lines.append(line)
-    return call.page("repositories.html", lines=lines, adapters=call.ui.adapters)
+    return call.page("repositories.html", lines=lines)
 
 
 async def repository(call: UiCall) -> Answer:

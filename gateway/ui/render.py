@@ -53,13 +53,10 @@ _environment.filters.update(
 _environment.globals["style_mark"] = STYLE_MARK
 
 
-def page(
-    template: str, context: dict[str, Any], status: int = 200, headers: tuple[tuple[str, str], ...] = ()
-) -> Answer:
+def page(template: str, context: dict[str, Any], status: int = 200) -> Answer:
     """A page from a template of ours."""
     body = _environment.get_template(template).render(context).encode("utf-8", "backslashreplace")
-    fixed = (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *_SAFETY)
-    return Answer(status, (*fixed, *headers), body)
+    return Answer(status, (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *_SAFETY), body)
 
 
 def style() -> Answer:
