@@ -49,7 +49,7 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
         async with (
             Tasks() as tasks,
             UpstreamClient() as client,
-            Spools(data / "cache", cache) as spools,
+            Spools(data / "cache", cache, max_size=config.cache.max_file_size) as spools,
         ):
             yield Services(
                 config=config,

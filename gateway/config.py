@@ -46,10 +46,15 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
-    """The cache store: `max_size` bytes, least recently used first; documents over `max_document_size` are refused."""
+    """The cache store: `max_size` bytes, least recently used first.
+
+    Documents over `max_document_size` and files over `max_file_size` bytes are refused. memory: bytes that each worker
+    keeps as ready responses.
+    """
 
     max_size: int = 100 * 1024**3
     max_document_size: int = 128 * 1024**2
+    max_file_size: int = 20 * 1024**3
     memory: int = 64 * 1024**2
 
 

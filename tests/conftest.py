@@ -145,7 +145,9 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
             adapters = load_adapters()
             await prepare(made, adapters)
             services = await stack.enter_async_context(running(made, adapters))
-            session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"})
+            )
             return Gateway(f"http://127.0.0.1:{port}/", services, session)
 
         yield start

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.conftest import Gateway
+from tests.conftest import Gateway, Reply
 from tests.fakes.artifacts import Artifact, Recipe, tarball, wheel
 from tests.fakes.upstream import FaultyUpstream
 
@@ -44,12 +44,12 @@ class Ecosystem:
         document = json.loads(body)
         return set(document["versions"])
 
-    async def read(self, gateway: Gateway, name: str, token: str | None = None) -> aiohttp.ClientResponse:
+    async def read(self, gateway: Gateway, name: str, token: str | None = None) -> Reply:
         return await gateway.get(self.listing(name), token, Accept=self.accept)
 
     async def publish(
         self, gateway: Gateway, name: str, version: str, token: str | None, recipe: Recipe | None = None
-    ) -> tuple[aiohttp.ClientResponse, Artifact]:
+    ) -> tuple[Reply, Artifact]:
         artifact = (recipe or self.recipe()).build(name, version)
         if self.type == "pypi":
             return await publish_pypi(gateway, name, version, artifact, token), artifact
@@ -58,7 +58,7 @@ class Ecosystem:
 
 async def publish_pypi(
     gateway: Gateway, name: str, version: str, artifact: Artifact, token: str | None, **fields: Any
-) -> aiohttp.ClientResponse:
+) -> Reply:
     """As twine does."""
     form = aiohttp.FormData()
     filetype = "bdist_wheel" if artifact.filename.endswith(".whl") else "sdist"
@@ -111,7 +111,7 @@ def npm_document(name: str, version: str, artifact: Artifact, **changes: Any) ->
 
 async def publish_npm(
     gateway: Gateway, name: str, version: str, artifact: Artifact, token: str | None, **changes: Any
-) -> aiohttp.ClientResponse:
+) -> Reply:
     """As npm does."""
     document = npm_document(name, version, artifact, **changes)
     return await gateway.request("PUT", f"npm/acme/tools/{name.replace('/', '%2f')}", token, json=document)

@@ -28,7 +28,7 @@ HOSTILE = (
     "@acme%2f..%2flib",
     "@..%2flib",
     "-/../lib",
-    "a%0d%0aX-Injected: 1",
+    "a%0d%0aX-Injected:%201",
     "%ff%fe",
     "%",
     "x" * 64_000,

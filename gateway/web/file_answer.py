@@ -14,12 +14,15 @@ from gateway.web.sendfile import INLINE, send_file
 class FileAnswer(Answer):
     """Sends an `OpenFile`; status and length are decided when it is sent: a cold file may learn them only then."""
 
-    __slots__ = ("file", "is_whole")
+    __slots__ = ("_modified", "file", "is_whole")
 
     def __init__(self, file: OpenFile, headers: Headers) -> None:
         """`headers`: Content-Type and Cache-Control among them; ETag, dates and ranges are added here."""
         etag = (("ETag", file.etag),) if file.etag else ()
-        super().__init__(200, (*headers, *etag, ("Accept-Ranges", "bytes"), *_last_modified(file.uploaded_at)))
+        moment = _moment(file.uploaded_at)
+        modified = (("Last-Modified", format_datetime(moment, usegmt=True)),) if moment is not None else ()
+        super().__init__(200, (*headers, *etag, ("Accept-Ranges", "bytes"), *modified))
+        self._modified = None if moment is None else moment.timestamp()
         self.file = file
         self.is_whole = False
         self.layer = file.layer
@@ -29,7 +32,9 @@ class FileAnswer(Answer):
         self.keep_alive = request.keep_alive
         file, is_head = self.file, request.method == "HEAD"
         if (is_head or "If-None-Match" in request.headers) and file.size is not None:
-            portion = choose(request.method, request.headers, etag=file.etag or None, size=file.size)
+            portion = choose(
+                request.method, request.headers, etag=file.etag or None, size=file.size, modified=self._modified
+            )
             if is_head or portion.status in {304, 412, 416}:
                 self.status = portion.status
                 await write(request, self._head(request, portion.length, portion.content_range))
@@ -37,7 +42,9 @@ class FileAnswer(Answer):
         source = await file.open()
         try:
             size = file.size if file.size is not None else source.size
-            portion = choose(request.method, request.headers, etag=file.etag or None, size=size)
+            portion = choose(
+                request.method, request.headers, etag=file.etag or None, size=size, modified=self._modified
+            )
             self.status = portion.status
             head = self._head(request, portion.length, portion.content_range)
             if is_head or portion.status in {304, 412, 416}:
@@ -66,7 +73,9 @@ class FileAnswer(Answer):
         if content_range is not None:
             extra.append(("Content-Range", content_range))
         if self.status not in {304, 412, 416}:
-            if length is None and request.method == "GET":
+            if length is None and request.version < (1, 1):
+                self.keep_alive = False  # the end of the connection is the end of the body
+            elif length is None and request.method == "GET":
                 extra.append(("Transfer-Encoding", "chunked"))
             elif length is not None:
                 extra.append(("Content-Length", str(length)))
@@ -75,12 +84,11 @@ class FileAnswer(Answer):
         return b"".join((status_line(self.status), serialise((*self.headers, *extra)), self.tail(request)))
 
 
-def _last_modified(uploaded_at: str | None) -> Headers:
-    """`Last-Modified` from the time of publishing (RFC 9110 §8.8.2); nothing for a time that cannot be read."""
+def _moment(uploaded_at: str | None) -> datetime | None:
+    """The time of publishing, or None for one that is not known or cannot be read."""
     if uploaded_at is None:
-        return ()
+        return None
     try:
-        when = datetime.fromisoformat(uploaded_at).astimezone(UTC)
+        return datetime.fromisoformat(uploaded_at).astimezone(UTC)
     except ValueError:
-        return ()
-    return (("Last-Modified", format_datetime(when, usegmt=True)),)
+        return None
