@@ -14,11 +14,14 @@ from typing import Self
 from aiohttp import web
 
 from gateway.adapter import Adapter
-from gateway.auth.authenticate import Authenticator
+from gateway.auth.authenticate import Authenticator, nobody
 from gateway.errors import Forbidden, GatewayError, MethodNotAllowed
 from gateway.housekeeping import Housekeeping
 from gateway.services import Services
 from gateway.store.traffic import Traffic
+from gateway.ui.call import UiServices, Visit
+from gateway.ui.routes import dispatch as dashboard
+from gateway.ui.routes import repository_location
 from gateway.web.access_log import LogWriter
 from gateway.web.admin import dispatch as control
 from gateway.web.answers import Answer
@@ -38,6 +41,7 @@ class OwnAddresses:
         self.observer = observer
         self.authenticator = Authenticator(services.identities, services.database, services.config.auth)
         self.is_listening = False
+        self._dashboard = UiServices.of(services, adapters, self.authenticator)
         self._admin = AdminServices(
             identities=services.identities,
             repositories=services.repositories,
@@ -73,11 +77,14 @@ class OwnAddresses:
             "/-/ready": self._ready,
             "/-/metrics": self._metrics,
             "/-/api/": self._api,
+            "/-/ui/": self._ui,
         }
 
     async def repository_page(self, request: web.BaseRequest, asked: Asked) -> Answer:
-        """What a person sees at a repository's root."""
-        return _plain(200, str(asked.repository.key if asked.repository else ""))
+        """Lead a browser at a repository's root to its page in the dashboard, where its session counts."""
+        _only_get(request)
+        assert asked.repository is not None
+        return repository_location(str(asked.repository.key))
 
     async def housekeeping(self) -> None:
         """Keep the cache within bounds, for as long as the server runs."""
@@ -115,6 +122,12 @@ class OwnAddresses:
     async def _api(self, request: web.BaseRequest, asked: Asked) -> Answer:
         assert asked.actor is not None
         return await control(self._admin, request, asked.actor, asked.request_id)
+
+    async def _ui(self, request: web.BaseRequest, asked: Asked) -> Answer:
+        client = asked.client
+        actor = asked.actor or nobody(client.address)
+        visit = Visit(asked.path, actor, client.address, client.scheme == "https", asked.root, asked.request_id)
+        return await dashboard(self._dashboard, request, visit)
 
     async def _metrics(self, request: web.BaseRequest, asked: Asked) -> Answer:
         _only_get(request)

@@ -5,10 +5,10 @@ for; nothing else hands out a form of a signed-in person.
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
@@ -42,6 +42,19 @@ class UiServices:
     sign_in: SignIn
     web_logins: WebLogins
     traffic: Traffic
+
+    @classmethod
+    def of(cls, services: Services, adapters: Sequence[Adapter], authenticator: Authenticator) -> Self:
+        """Over the services of one worker."""
+        identities, audit = services.identities, services.audit
+        return cls(
+            services,
+            {adapter.type: adapter for adapter in adapters},
+            authenticator,
+            SignIn(authenticator, identities, audit, services.config.auth.session_seconds),
+            WebLogins(identities, audit),
+            Traffic(services.database),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,12 @@ from argon2 import PasswordHasher
 from gateway.adapter import Adapter
 from gateway.auth import passwords
 from gateway.auth.authenticate import Authenticator, nobody
-from gateway.auth.sign_in import SignIn
-from gateway.auth.web_login import WebLogins
 from gateway.compose import open_services
 from gateway.config import Config, RepositoryConfig
 from gateway.errors import Invalid, PathInvalid
 from gateway.model import ActorKind, RepositoryKey, Visibility
 from gateway.store.database import Database
 from gateway.store.rows import NewFileRow
-from gateway.store.traffic import Traffic
 from gateway.ui.call import UiServices, Visit
 from gateway.ui.routes import dispatch
 from gateway.web.answers import Answer
@@ -122,14 +119,7 @@ async def dashboard(tmp_path, empty_folder):
     config = Config(data=tmp_path / "data")
     async with open_services(config, [ADAPTER]) as services:
         authenticator = Authenticator(services.identities, services.database, config.auth)
-        ui = UiServices(
-            services,
-            {"pypi": ADAPTER},
-            authenticator,
-            SignIn(authenticator, services.identities, services.audit, 3600),
-            WebLogins(services.identities, services.audit),
-            Traffic(services.database),
-        )
+        ui = UiServices.of(services, [ADAPTER], authenticator)
 
         async def handle(request):
             try:
