@@ -12,7 +12,7 @@ from gateway.errors import (
     Unknown,
 )
 from gateway.model import ActorKind, Repository, RepositoryKey, Scope, TokenLimits, Visibility
-from tests.auth.conftest import OUTSIDE, PASSWORD
+from tests.auth.world import OUTSIDE, PASSWORD
 
 READ, WRITE, DELETE, ADMIN = Scope.READ, Scope.WRITE, Scope.DELETE, Scope.ADMIN
 TOOLS = Repository(1, RepositoryKey.parse("pypi/acme/tools"), visibility=Visibility.PRIVATE)

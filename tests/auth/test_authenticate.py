@@ -4,13 +4,14 @@ import inspect
 
 import pytest
 
-from gateway.auth import passwords, tokens
+from gateway.auth import authenticate, claim, passwords, tokens
 from gateway.auth.credential import Credential
 from gateway.auth.sign_in import SignIn
 from gateway.auth.throttle import Throttle
 from gateway.errors import StoreTrouble, Throttled, Unauthenticated
 from gateway.model import ActorKind, Scope
-from tests.auth.conftest import OUTSIDE, PASSWORD
+from gateway.web import sessions
+from tests.auth.world import OUTSIDE, PASSWORD
 
 INSIDE = "10.1.2.3"
 
@@ -266,9 +267,6 @@ def test_an_ipv6_client_is_its_network():
 
 def test_secrets_are_compared_by_their_hash_or_in_constant_time():
     """Nothing compares a secret with `==`: look-ups go by sha256, the rest through compare_digest."""
-    from gateway.auth import authenticate, claim
-    from gateway.web import sessions
-
     assert "secret ==" not in inspect.getsource(authenticate) + inspect.getsource(claim)
     assert f"{hmac.__name__}.compare_digest" in inspect.getsource(sessions)
 

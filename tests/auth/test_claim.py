@@ -6,9 +6,10 @@ import pytest
 from gateway.auth import tokens
 from gateway.auth.claim import ensure_claim, redeem_claim
 from gateway.auth.credential import Credential
+from gateway.auth.sign_in import SignIn
 from gateway.errors import AlreadyExists, Conflict, Forbidden, Invalid
 from gateway.model import Scope
-from tests.auth.conftest import OUTSIDE, PASSWORD
+from tests.auth.world import OUTSIDE, PASSWORD
 
 
 def secret_in(path) -> str:
@@ -116,8 +117,6 @@ async def test_a_link_is_not_good_once_somebody_administers(world, tmp_path):
 
 
 async def test_another_kind_of_secret_is_no_claim(world, tmp_path):
-    from gateway.auth.sign_in import SignIn
-
     await world.user("alice", password=PASSWORD)
     session = await SignIn(world.authenticator, world.identities, world.audit, 3600).sign_in("alice", PASSWORD, OUTSIDE)
 
