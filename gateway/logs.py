@@ -57,6 +57,7 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(LEVELS[level])
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)  # gateway.web.observe writes that one
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every start
 
 
 def check_level(level: str) -> None:

@@ -30,7 +30,7 @@ async def overview(call: UiCall) -> Answer:
         total=seen.total,
         types=seen.types,
         repositories=seen.repositories[:_MOST_REPOSITORIES],
-        titles={type_: adapter.title for type_, adapter in call.ui.adapters.items()},
+        titles={type_: adapter.title for type_, adapter in call.ui.adapters.items()} | {GATEWAY_TYPE: "Own pages"},
     )
 
 

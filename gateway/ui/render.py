@@ -1,7 +1,8 @@
 """Templates and their safety: everything is escaped, and a policy forbids whatever we did not write.
 
 The content security policy allows our own style sheet and nothing else: no script, no frame, no other host. Pages are
-never kept by caches, since they differ by who looks.
+never kept by caches, since they differ by who looks. The referrer policy is not stricter than it is because browsers
+then send `Origin: null` with our own forms.
 """
 
 import hashlib
@@ -16,8 +17,8 @@ from gateway.ui import figures
 from gateway.web.answers import Answer
 
 _HERE = Path(__file__).parent
-STYLE = (_HERE / "static" / "entrepot.css").read_bytes()
-STYLE_MARK = hashlib.sha256(STYLE).hexdigest()[:16]
+_FIXED = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
+_MARK = hashlib.sha256(b"".join(_FIXED.values())).hexdigest()[:16]
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -26,7 +27,7 @@ _SAFETY = (
     ("Content-Security-Policy", _POLICY),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
+    ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
@@ -50,7 +51,7 @@ _environment.filters.update(
     moment=_moment,
     age=lambda at: figures.age(at, time.time()),
 )
-_environment.globals["style_mark"] = STYLE_MARK
+_environment.globals["style_mark"] = _MARK
 
 
 def page(template: str, context: dict[str, Any], status: int = 200) -> Answer:
@@ -59,10 +60,10 @@ def page(template: str, context: dict[str, Any], status: int = 200) -> Answer:
     return Answer(status, (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *_SAFETY), body)
 
 
-def style() -> Answer:
-    """The style sheet; its address changes with it."""
+def fixed(name: str, content_type: str) -> Answer:
+    """A file that never changes at its address: the address holds a mark of all of them."""
     kept = ("Cache-Control", "public, max-age=31536000, immutable")
-    return Answer(200, (("Content-Type", "text/css; charset=utf-8"), kept, *_SAFETY), STYLE)
+    return Answer(200, (("Content-Type", content_type), kept, *_SAFETY), _FIXED[name])
 
 
 def redirect(location: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:

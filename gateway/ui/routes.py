@@ -14,12 +14,17 @@ from gateway.web.sessions import read_session
 
 
 async def _style(_call: UiCall) -> Answer:
-    return render.style()
+    return render.fixed("entrepot.css", "text/css; charset=utf-8")
+
+
+async def _icon(_call: UiCall) -> Answer:
+    return render.fixed("icon.svg", "image/svg+xml")
 
 
 ROUTES = (
     UiRoute("GET", "", overview.overview),
     UiRoute("GET", "style.css", _style),
+    UiRoute("GET", "icon.svg", _icon),
     UiRoute("GET", "sign-in", entrance.show_sign_in),
     UiRoute("POST", "sign-in", entrance.sign_in),
     UiRoute("POST", "sign-out", entrance.sign_out),

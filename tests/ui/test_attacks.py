@@ -63,7 +63,7 @@ async def test_every_page_forbids_scripts_frames_and_other_hosts(dashboard, path
     assert "frame-ancestors 'none'" in policy
     assert "form-action 'self'" in policy
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Referrer-Policy"] == "same-origin"
     assert path == "style.css" or response.headers["Cache-Control"] == "no-store"
     assert "style=" not in response.page
     assert "http" not in re.sub(r"http-equiv", "", response.page)
