@@ -3,7 +3,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.npm.intake import Scanner
@@ -104,6 +104,7 @@ def test_a_large_tarball_is_never_held():
 
 
 @given(st.binary(max_size=200), st.integers(1, 7))
+@settings(deadline=None)
 def test_no_bytes_do_worse_than_being_refused(body, size):
     try:
         scan(body, size)
@@ -115,5 +116,6 @@ def test_no_bytes_do_worse_than_being_refused(body, size):
     st.recursive(st.none() | st.text() | st.integers(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)),
     st.integers(1, 9),
 )
+@settings(deadline=None)
 def test_any_document_is_kept_as_it_is(value, size):
     assert scan(json.dumps({"a": value}).encode(), size)[1] == {"a": value}

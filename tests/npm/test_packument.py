@@ -316,7 +316,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["time", "dist-tags", "versions", "_rev", "readme", "name"]), JSON_VALUES))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_no_document_does_worse_than_being_refused(members):
     value = upstream_packument("lib", "1.0.0") | members
 
@@ -333,7 +333,7 @@ def test_no_document_does_worse_than_being_refused(members):
         st.sampled_from(["version", "name", "dist", "scripts", "deprecated", "bin", "gypfile"]), JSON_VALUES
     )
 )
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_no_manifest_breaks_its_document(members):
     value = upstream_packument("lib", "1.0.0", "1.1.0")
     value["versions"]["1.0.0"] |= members

@@ -3,7 +3,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.npm import publishing
@@ -231,6 +231,7 @@ def test_provenance_that_is_none_is_refused(text):
         lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(), x, max_size=3),
     )
 )
+@settings(deadline=None)
 def test_no_manifest_does_worse_than_being_refused(value):
     for member in ("scripts", "bin", "dependencies", "dist", "readme", "directories"):
         try:

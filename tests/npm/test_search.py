@@ -92,7 +92,7 @@ def test_an_upstreams_page_is_filtered():
 )
 def test_an_upstreams_nonsense_is_corrupt(body):
     with pytest.raises(UpstreamCorrupt):
-        search.parse_page(body, lambda name: True)
+        search.parse_page(body, lambda _: True)
 
 
 def test_every_word_that_could_be_a_name_is_known():
