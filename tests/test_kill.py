@@ -21,7 +21,7 @@ class Traffic:
 
     def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
         self.url = url
-        self.auth = aiohttp.BasicAuth("__token__", token)
+        self.headers = {"Authorization": f"Bearer {token}"}
         self.session = session
         self.acknowledged: dict[str, bytes] = {}
         self.lies: list[str] = []
@@ -45,7 +45,7 @@ class Traffic:
             form.add_field(name, value)
         form.add_field("content", artifact.body, filename=artifact.filename)
         try:
-            async with self.session.post(f"{self.url}/pypi/acme/tools/legacy/", data=form, auth=self.auth) as response:
+            async with self.session.post(f"{self.url}/pypi/acme/tools/legacy/", data=form, headers=self.headers) as response:
                 if response.status == 200:
                     path = f"/pypi/acme/tools/files/acme-{number % 20}/{artifact.sha256}/{artifact.filename}"
                     self.acknowledged[path] = artifact.body
@@ -55,7 +55,7 @@ class Traffic:
 
     async def download(self, path: str, expected: bytes) -> None:
         try:
-            async with self.session.get(self.url + path, auth=self.auth) as response:
+            async with self.session.get(self.url + path, headers=self.headers) as response:
                 if response.status == 200 and await response.read() != expected:
                     self.lies.append(path)
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -74,6 +74,8 @@ async def test_no_acknowledged_file_is_lost_and_no_partial_file_is_served(tmp_pa
         )
         await asyncio.to_thread(gateway.start)
         try:
+            await asyncio.to_thread(gateway.cli, "user", "create", "ada", "--admin", "--data", str(gateway.data))
+            gateway.users.add("ada")
             token = await asyncio.to_thread(gateway.token, "ada", DELETE)
             timeout = aiohttp.ClientTimeout(total=20)
             async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -88,7 +90,7 @@ async def test_no_acknowledged_file_is_lost_and_no_partial_file_is_served(tmp_pa
                 assert len(traffic.acknowledged) > 20
 
                 for path, body in traffic.acknowledged.items():
-                    async with session.get(gateway.url + path, auth=traffic.auth) as response:
+                    async with session.get(gateway.url + path, headers=traffic.headers) as response:
                         assert response.status == 200, path
                         assert await response.read() == body
             verified = await asyncio.to_thread(gateway.cli, "verify", timeout=120)

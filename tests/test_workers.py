@@ -16,6 +16,12 @@ from tests.fakes.upstream import FaultyUpstream
 JSON = "application/vnd.pypi.simple.v1+json"
 
 
+def admin_token(gateway: Gateway) -> str:
+    gateway.cli("user", "create", "ada", "--admin", "--data", str(gateway.data)).succeeded()
+    gateway.users.add("ada")
+    return gateway.token("ada", DELETE)
+
+
 async def publish(session: aiohttp.ClientSession, gateway: Gateway, token: str, version: str) -> None:
     artifact = wheel().build("acme-tool", version)
     form = aiohttp.FormData()
@@ -28,8 +34,8 @@ async def publish(session: aiohttp.ClientSession, gateway: Gateway, token: str, 
     }.items():
         form.add_field(name, value)
     form.add_field("content", artifact.body, filename=artifact.filename)
-    auth = aiohttp.BasicAuth("__token__", token)
-    async with session.post(f"{gateway.url}/pypi/acme/tools/legacy/", data=form, auth=auth) as response:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with session.post(f"{gateway.url}/pypi/acme/tools/legacy/", data=form, headers=headers) as response:
         assert response.status == 200, await response.text()
 
 
@@ -49,7 +55,7 @@ async def two_workers(tmp_path: Path):
 
 
 async def test_a_publish_is_on_every_workers_page_by_the_next_request(two_workers: Gateway) -> None:
-    token = await asyncio.to_thread(two_workers.token, "ada", DELETE)
+    token = await asyncio.to_thread(admin_token, two_workers)
     async with aiohttp.ClientSession() as session:
         for number in range(12):
             await publish(session, two_workers, token, f"1.{number}")
@@ -60,7 +66,7 @@ async def test_a_publish_is_on_every_workers_page_by_the_next_request(two_worker
 
 
 async def test_a_revoked_token_is_refused_by_every_worker_at_the_next_request(two_workers: Gateway) -> None:
-    token = await asyncio.to_thread(two_workers.token, "ada", DELETE)
+    token = await asyncio.to_thread(admin_token, two_workers)
     path = "/pypi/acme/tools/simple/"
     before = await asyncio.gather(*(fresh_read(two_workers, path, token) for _ in range(16)))
     assert {status for status, _ in before} == {200}
