@@ -4,9 +4,10 @@ The configuration file speaks for its own repositories: they are changed there, 
 """
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import yaml
 
 from gateway.adapter import load_adapters
 from gateway.cli import lookups
@@ -31,6 +32,10 @@ _Reserve = Annotated[
 _Merge = Annotated[
     list[str] | None, typer.Option(metavar="PATTERN", help="Names whose hosted and upstream versions are merged.")
 ]
+_Setting = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="An option of the adapter, such as strict=true."),
+]
 _Host = Annotated[list[str] | None, typer.Option(metavar="HOST", help="A host name that serves it from its root.")]
 
 
@@ -43,12 +48,14 @@ async def create(
     reserve: _Reserve = None,
     merge: _Merge = None,
     host: _Host = None,
+    setting: _Setting = None,
 ) -> None:
     """Create a repository: hosted and private unless told otherwise."""
     key = lookups.repository_key(load_adapters(), name)
     if data.repositories.get(key) is not None:
         raise AlreadyExists(f"there is a repository {key} already")
-    await _write(data, key, _changed(RepositoryConfig(), layer, visibility, reserve, merge, host), "repository.create")
+    config = _changed(RepositoryConfig(), layer, visibility, reserve, merge, host, setting)
+    await _write(data, key, config, "repository.create")
     remark(f"created repository {key}")
 
 
@@ -61,11 +68,12 @@ async def update(
     reserve: _Reserve = None,
     merge: _Merge = None,
     host: _Host = None,
+    setting: _Setting = None,
 ) -> None:
     """Change a repository: what is given replaces what was there."""
     repository = lookups.repository(data, load_adapters(), name)
     _refuse_configured(data, repository)
-    config = _changed(_config_of(repository), layer, visibility, reserve, merge, host)
+    config = _changed(_config_of(repository), layer, visibility, reserve, merge, host, setting)
     await _write(data, repository.key, config, "repository.update")
     remark(f"changed repository {repository.key}")
 
@@ -95,6 +103,7 @@ async def show(data: Data, name: _Key) -> None:
             ("reserve", repository.reserve),
             ("merge", repository.merge),
             ("hosts", repository.hosts),
+            ("settings", tuple(f"{key}={value}" for key, value in repository.settings.items())),
             ("from", data.repositories.sources().get(repository.key)),
         )
     )
@@ -145,6 +154,7 @@ def _changed(
     reserve: list[str] | None,
     merge: list[str] | None,
     host: list[str] | None,
+    setting: list[str] | None,
 ) -> RepositoryConfig:
     """The configuration with what was given on the command line."""
     if visibility is not None and visibility not in set(Visibility):
@@ -152,7 +162,20 @@ def _changed(
     given = {"layers": layer, "reserve": reserve, "merge": merge, "hosts": host}
     changes = {name: tuple(value) for name, value in given.items() if value is not None}
     config = replace(config, **changes)  # type: ignore[arg-type] # each of the four is a tuple of texts
+    if setting is not None:
+        config = replace(config, settings=dict(_setting(text) for text in setting))
     return config if visibility is None else replace(config, visibility=Visibility(visibility))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`key=value`, the value as YAML reads it: `true`, `3`, a text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise Invalid(f"--setting: expected key=value, got {text[:80]!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise Invalid(f"--setting {key}: not a value") from error
 
 
 def _config_of(repository: Repository) -> RepositoryConfig:

@@ -1,15 +1,19 @@
 """The command line in process, over one data folder, with one adapter of our own."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
+from argon2 import PasswordHasher
 from typer.testing import CliRunner
 
 from gateway.adapter import Adapter
+from gateway.auth import passwords
 from gateway.cli.main import app
 from gateway.errors import Invalid
 from gateway.format import Ask, ErrorBody
 from gateway.model import Listing
+from gateway.store.database import Database
 
 
 class PlainFormat:
@@ -53,9 +57,32 @@ def _adapters(monkeypatch):
     monkeypatch.delenv("ENTREPOT_CONFIG", raising=False)
 
 
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory):
+    """An empty catalogue, made once: migrating takes longer than a test."""
+    path = tmp_path_factory.mktemp("empty") / "catalogue.sqlite"
+    database = Database(path)
+    database.migrate()
+    database.close()
+    return path
+
+
 @pytest.fixture
 def data(tmp_path):
+    """The data folder; the first command makes it."""
     return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch, catalogue):
+    """Begin a missing catalogue as a copy, and do not ask Alembic again; the real way has tests of its own."""
+
+    def migrate(self):
+        if not self.path.exists():
+            shutil.copy(catalogue, self.path)
+
+    monkeypatch.setattr(Database, "migrate", migrate)
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @pytest.fixture

@@ -7,12 +7,26 @@ def test_a_repository_is_created_shown_changed_and_deleted(entrepot):
     assert entrepot("repo", "create", "python/acme/tools", "--layer", "hosted", "--layer", "pypi").code == 0
     assert entrepot("repo", "list").out == "pypi/acme/tools\tprivate\thosted pypi\tapi\n"
 
-    assert entrepot("repo", "update", "pypi/acme/tools", "--visibility", "public", "--reserve", "acme-*").code == 0
+    assert (
+        entrepot(
+            "repo",
+            "update",
+            "pypi/acme/tools",
+            "--visibility",
+            "public",
+            "--reserve",
+            "acme-*",
+            "--setting",
+            "strict=true",
+        ).code
+        == 0
+    )
     shown = entrepot("repo", "show", "pypi/acme/tools").out
 
     assert "visibility: public\n" in shown
     assert "layers: hosted, pypi\n" in shown
     assert "reserve: acme-*\n" in shown
+    assert "settings: strict=True\n" in shown
     assert entrepot("repo", "delete", "pypi/acme/tools").code == 0
     assert entrepot("repo", "list").out == ""
 
@@ -28,6 +42,7 @@ def test_a_repository_is_created_shown_changed_and_deleted(entrepot):
             ("pypi/acme/tools", "--layer", "acme/other"),
             "pypi/acme/tools.layers.0: there is no pypi repository acme/other",
         ),
+        (("pypi/acme/tools", "--setting", "strict"), "--setting: expected key=value, got 'strict'"),
         (("pypi/acme/tools", "--visibility", "open"), "--visibility: expected public, internal, private"),
         (("pypi/acme/tools", "--reserve", "Acme-*"), "pypi/acme/tools.reserve.0: 'Acme-*' would match no package"),
     ],
