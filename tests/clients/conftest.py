@@ -39,9 +39,9 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
         yield start
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fake() -> Iterator[FaultyUpstream]:
-    """A fake upstream that serves from a thread, since these tests wait for processes."""
+    """A fake upstream that serves from a thread, since these tests wait for processes; one for each module."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fake upstream")
     thread.start()

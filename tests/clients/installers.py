@@ -57,9 +57,9 @@ def poetry_project(world: World, index: str, *requirements: str) -> Ran:
 
 
 def pdm_project(world: World, index: str, *requirements: str) -> Ran:
-    """`pdm add`, which locks and syncs."""
+    """`pdm add`, which locks and syncs; the project itself is not built."""
     (world.work / "pyproject.toml").write_text(PYPROJECT)
-    return world.run("pdm", "add", *requirements, environment={"PDM_PYPI_URL": index})
+    return world.run("pdm", "add", "--no-self", *requirements, environment={"PDM_PYPI_URL": index})
 
 
 PythonInstaller = Callable[..., Ran]
