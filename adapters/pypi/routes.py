@@ -66,6 +66,7 @@ def to_page(folder: str) -> "Callable[[Call], Awaitable[Answer]]":
     """GET without the slash: relative links would lead elsewhere, so the page is never sent from here."""
 
     async def redirect(call: "Call") -> "Answer":
+        """To the same address with its slash, and the name in its one spelling."""
         return _to_page(call, folder, _package(call))
 
     return redirect

@@ -28,7 +28,18 @@ class Answer:
     layer, freshness: who answered, for the log. sent: body bytes written, known afterwards.
     """
 
-    __slots__ = ("body", "freshness", "headers", "keep_alive", "layer", "reason", "request_id", "sent", "status")
+    __slots__ = (
+        "body",
+        "freshness",
+        "headers",
+        "is_last",
+        "keep_alive",
+        "layer",
+        "reason",
+        "request_id",
+        "sent",
+        "status",
+    )
 
     def __init__(self, status: int, headers: Headers = (), body: bytes = b"", reason: str | None = None) -> None:
         self.status = status
@@ -36,6 +47,7 @@ class Answer:
         self.body = body
         self.reason = reason
         self.keep_alive: bool | None = True
+        self.is_last = False
         self.request_id = ""
         self.layer = ""
         self.freshness = ""
@@ -43,13 +55,17 @@ class Answer:
 
     async def send(self, request: web.BaseRequest) -> None:
         """Write head and body at once (RFC 9112 §2.1); a HEAD request gets the same head and no body."""
-        self.keep_alive = request.keep_alive
+        self.keep_alive = request.keep_alive and not self.is_last
         head = self.head(request, len(self.body) if self.status not in {204, 304} else None)
         if request.method == "HEAD" or self.status in {204, 304}:
             await write(request, head)
             return
         self.sent = len(self.body)
         await write(request, head + self.body)
+
+    def close(self) -> None:
+        """End the connection after this answer."""
+        self.is_last = True
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Nothing is left to do; aiohttp calls it on every response."""

@@ -122,6 +122,8 @@ class Mount:
     async def _send(self, request: web.BaseRequest, asked: Asked, answer: Answer) -> Answer:
         """Send it; what a cold file only learns while it is opened can still become an error with a body."""
         answer.request_id = asked.request_id
+        if not request.content.at_eof() and request.can_read_body:
+            await self._finish_body(request, answer)
         try:
             await answer.send(request)
         except GatewayError as error:
@@ -129,6 +131,21 @@ class Mount:
             answer.request_id = asked.request_id
             await answer.send(request)
         return answer
+
+    async def _finish_body(self, request: web.BaseRequest, answer: Answer) -> None:
+        """Read what is left of a refused body first: twine and uv show our reason only after they sent all of theirs.
+
+        A client that waits for leave to send (`Expect: 100-continue`) is answered at once, and the connection ends.
+        """
+        if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.total_bytes:
+            answer.close()
+            return
+        left = self._services.config.server.max_upload_size
+        async for chunk in request.content.iter_any():
+            left -= len(chunk)
+            if left < 0:
+                answer.close()
+                return
 
     # ── the fast way ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _send_ready(self, request: web.BaseRequest, key: Key, entry: Entry) -> Answer | None:
@@ -306,6 +323,8 @@ class Mount:
         )
         if match.route.scope is not None:
             self._admit(call, match.route.scope)
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # admitted, so the body may come
         try:
             return await match.route.handler(call)
         finally:

@@ -15,7 +15,7 @@ from gateway.errors import MethodNotAllowed, PathInvalid, RouteUnknown
 _LONGEST = 4096
 _REFUSED = re.compile(r"%(?:2e|2f|5c|25|[01][0-9a-f]|7f)|[\\\x00-\x20\x7f]", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
-_CAPTURE = re.compile(r"\{(\w+)(\*|:[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
+CAPTURE = re.compile(r"\{(\w+)(\*|:[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
 
 
 class Routed(Protocol):
@@ -78,7 +78,7 @@ class RouteTable(Generic[R]):
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """`a/{name}/{rest*}` as a regular expression; `{name:regex}` narrows one segment."""
     parts, end = [], 0
-    for capture in _CAPTURE.finditer(pattern):
+    for capture in CAPTURE.finditer(pattern):
         parts.append(re.escape(pattern[end : capture.start()]))
         form = capture[2]
         inner = "[^/]+" if form is None else ".*" if form == "*" else form[1:]

@@ -7,6 +7,7 @@ from gateway.adapter import Adapter
 from gateway.model import Scope
 from gateway.web.admin import PREFIX
 from gateway.web.control.call import AdminRoute
+from gateway.web.paths import CAPTURE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,4 +43,43 @@ def _said(scope: Scope | None) -> str:
 
 
 def _purpose(handler: object) -> str:
-    return (handler.__doc__ or "").strip().partition("\n")[0]
+    return " ".join((handler.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+OWN_ROWS = (
+    RouteRow("/", "GET", "-", "To the dashboard."),
+    RouteRow("/-/health", "GET", "-", "200 while the process lives."),
+    RouteRow("/-/metrics", "GET", "-", "Prometheus metrics; for signed-in actors, and for loopback."),
+    RouteRow("/-/ready", "GET", "-", "200 when everything can do its work, else 503 and the parts that cannot."),
+    RouteRow("/-/ui/", "GET", "-", "The dashboard, as far as the visitor may see."),
+)
+
+
+def render_table(rows: Iterable[RouteRow]) -> str:
+    """The rows as the page docs/routes.md."""
+    lines = [
+        f"| `{_plain(row.address)}` | {row.method} | {row.scope} | {row.purpose.replace('|', '&#124;')} |"
+        for row in rows
+    ]
+    head = (
+        "# Addresses",
+        "",
+        "Every route and the scope that it needs, made from the router by `python -m gateway.web.route_table`.",
+        "A GET answers HEAD as well. `-`: no right on the repository is needed.",
+        "",
+        "| Address | Method | Scope | What it does |",
+        "|---|---|---|---|",
+    )
+    return "\n".join((*head, *lines)) + "\n"
+
+
+def _plain(address: str) -> str:
+    """The address with the names of its captures only."""
+    return CAPTURE.sub(lambda capture: f"{{{capture[1]}{'…' if capture[2] == '*' else ''}}}", address)
+
+
+if __name__ == "__main__":
+    from gateway.adapter import load_adapters
+    from gateway.web.admin import ADMIN_ROUTES
+
+    print(render_table([*OWN_ROWS, *route_table(load_adapters(), ADMIN_ROUTES)]), end="")  # noqa: T201
