@@ -19,6 +19,7 @@ from gateway.compose import address_of, open_services, prepare, tend
 from gateway.config import Config
 from gateway.own import OwnAddresses
 from gateway.services import Services
+from gateway.web.metrics import clear
 from gateway.web.mount import Mount
 
 _log = structlog.stdlib.get_logger("server")
@@ -31,6 +32,7 @@ def serve(config: Config, adapters: Sequence[Adapter]) -> int:
     with _reserve(config) as reserved:
         config = replace(config, server=replace(config.server, port=reserved.getsockname()[1]))
         asyncio.run(prepare(config, adapters))
+        clear(config.data / "metrics")
         if config.server.workers == 1:
             uvloop.run(_work(config, adapters, is_first=True))
             return 0
