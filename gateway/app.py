@@ -19,6 +19,7 @@ from gateway.compose import address_of, open_services, prepare, tend
 from gateway.config import Config
 from gateway.own import OwnAddresses
 from gateway.services import Services
+from gateway.ui.routes import repository_location
 from gateway.web.metrics import clear
 from gateway.web.mount import Mount
 
@@ -45,7 +46,7 @@ async def running(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(config, adapters))
         own = await stack.enter_async_context(OwnAddresses.open(services, adapters))
-        mount = Mount(services, adapters, own.authenticator, own.observer, own.handlers(), own.repository_page)
+        mount = Mount(services, adapters, own.authenticator, own.observer, own.handlers(), repository_location)
         services.tasks.own(tend(services, own.authenticator.flush), "notes")
         services.tasks.own(own.housekeeping(), "housekeeping")
         server = web.Server(

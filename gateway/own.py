@@ -21,7 +21,6 @@ from gateway.services import Services
 from gateway.store.traffic import Traffic
 from gateway.ui.call import UiServices, Visit
 from gateway.ui.routes import dispatch as dashboard
-from gateway.ui.routes import repository_location
 from gateway.web.access_log import LogWriter
 from gateway.web.admin import dispatch as control
 from gateway.web.answers import Answer
@@ -79,12 +78,6 @@ class OwnAddresses:
             "/-/api/": self._api,
             "/-/ui/": self._ui,
         }
-
-    async def repository_page(self, request: web.BaseRequest, asked: Asked) -> Answer:
-        """Lead a browser at a repository's root to its page in the dashboard, where its session counts."""
-        _only_get(request)
-        assert asked.repository is not None
-        return repository_location(str(asked.repository.key))
 
     async def housekeeping(self) -> None:
         """Keep the cache within bounds, for as long as the server runs."""

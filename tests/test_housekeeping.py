@@ -1,12 +1,14 @@
 """Collection, eviction and verification, over real files and a real catalogue."""
 
+import asyncio
+import fcntl
 import os
 import time
 
 import pytest
 
 from gateway.config import RepositoryConfig
-from gateway.housekeeping import Housekeeping
+from gateway.housekeeping import Housekeeping, Removal
 from gateway.model import Digest, RepositoryKey
 from gateway.store.blob_rows import CACHE, BlobRows
 from gateway.store.blobs import FileBlobs
@@ -241,3 +243,34 @@ async def test_a_truncated_blob_is_corrupt(world):
     world.hosted.path(digest).write_bytes(b"whole")
 
     assert (await world.house.verify()).corrupt == [f"hosted:{digest.hex}"]
+
+
+async def test_a_server_keeps_its_cache_within_bounds_by_itself(world):
+    old = await world.fetch(b"o" * 100, world.now - 30, "o.whl")
+    await world.fetch(b"n" * 100, world.now, "n.whl")
+
+    task = asyncio.create_task(world.house.tend(150, world.folder / "lock", every=0))
+    async with asyncio.timeout(30):
+        while world.cache.has(old) is not None:  # noqa: ASYNC110 a file has no event
+            await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_only_one_of_several_workers_tends_at_a_time(world, monkeypatch):
+    rounds = []
+
+    async def evict(_max_size):
+        rounds.append(None)
+        return Removal("cache")
+
+    monkeypatch.setattr(world.house, "evict", evict)
+    with (world.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await world.house.tend(150, world.folder / "lock", every=0)
+
+    assert rounds == []

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.errors import GatewayError, MethodNotAllowed, Unauthenticated
-from gateway.model import Actor
+from gateway.model import Actor, RepositoryKey
 from gateway.ui import account, browse, entrance, overview, render
 from gateway.ui.call import PREFIX, UiCall, UiRoute, UiServices, Visit
 from gateway.web.answers import Answer
@@ -63,12 +63,12 @@ async def dispatch(ui: UiServices, request: web.BaseRequest, visit: Visit) -> An
         return _failed(call, error)
 
 
-def repository_location(path: str) -> Answer:
-    """Send a browser from a repository's root to its page; `path`: `type/owner/name`.
+def repository_location(key: RepositoryKey) -> Answer:
+    """Lead a browser from a repository's root to its page, where its session counts.
 
     The session's cookie is only for the dashboard, so that package clients' addresses never see it.
     """
-    return render.redirect(f"{PREFIX}repositories/{quote(path)}")
+    return render.redirect(f"{PREFIX}repositories/{quote(str(key))}")
 
 
 def _actor(ui: UiServices, visit: Visit, session: str | None) -> Actor | None:

@@ -71,7 +71,7 @@ class Mount:
         authenticator: Authenticator,
         observer: Observer,
         own: Mapping[str, Own],
-        repository_page: Own,
+        repository_page: Callable[[RepositoryKey], Answer],
     ) -> None:
         """`own`: handlers of the gateway's own addresses by prefix, longest first. `repository_page`: for browsers."""
         self._services = services
@@ -297,17 +297,17 @@ class Mount:
         asked.rest = asked.path[1:]
         asked.repository = repository = self._services.repository(key)
         asked.actor = actor = await self._actor(request, asked)
-        if repository is None:
-            if actor.is_anonymous:
-                raise Unauthenticated(f"{key} needs a token")
-            raise RepositoryUnknown(f"no repository {key}")
         if (
             not asked.rest
             and request.method in {"GET", "HEAD"}
             and "text/html" in asked.accept
             and "Mozilla" in request.headers.get("User-Agent", "")
         ):
-            return await self._repository_page(request, asked)
+            return self._repository_page(key)  # whether or not it is there: the page knows who may be told
+        if repository is None:
+            if actor.is_anonymous:
+                raise Unauthenticated(f"{key} needs a token")
+            raise RepositoryUnknown(f"no repository {key}")
         match = self._dialects[adapter.type].routes.find(request.method, asked.rest)
         call = Call(
             self._services,

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.auth import tokens
 from gateway.auth.claim import ensure_claim
-from gateway.model import Scope, Visibility
+from gateway.model import RepositoryKey, Scope, Visibility
 from gateway.store.rows import AuditEntry
 from gateway.ui.routes import repository_location
 from tests.ui.conftest import PASSWORD
@@ -276,6 +276,6 @@ async def test_a_disabled_persons_session_is_over(dashboard):
 
 
 async def test_a_browser_at_a_repositorys_root_is_led_to_its_page(dashboard):
-    answer = repository_location('pypi/acme/to"ols')
+    answer = repository_location(RepositoryKey("pypi", "acme", 'to"ols'))
 
     assert (answer.status, answer.headers[0]) == (303, ("Location", "/-/ui/repositories/pypi/acme/to%22ols"))
