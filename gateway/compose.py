@@ -78,7 +78,7 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
 
 async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
     """Make the data folder ready: schema, repositories of the configuration, or the ready ones where it has none."""
-    config.data.mkdir(parents=True, exist_ok=True)
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     (config.data / "hosted").mkdir(exist_ok=True)
     (config.data / "cache").mkdir(exist_ok=True)
     database = Database(config.data / "catalogue.sqlite")

@@ -132,7 +132,7 @@ def read_config(file: Path | None, data: Path | None) -> Config:
 
 def open_data(config: Config) -> Data:
     """Open the data folder, creating it and its catalogue if needed."""
-    config.data.mkdir(parents=True, exist_ok=True)
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(config.data / CATALOGUE)
     database.migrate()
     return Data(config, database)

@@ -113,3 +113,9 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(entrepot, tmp_path):
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
+
+
+def test_a_new_data_folder_is_its_owners_only(entrepot, data):
+    entrepot("user", "list")
+
+    assert data.stat().st_mode & 0o777 == 0o700
