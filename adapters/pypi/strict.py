@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from readme_renderer import markdown, rst, txt
 
 from adapters.pypi import names
 from adapters.pypi.archive import Contents
@@ -29,12 +28,6 @@ _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+\Z")
 _CLASSIFIER = re.compile(r"[^:]+(?: :: [^:]+)+\Z")
 _ENTRY_POINT = re.compile(r"[\w.-]+(?: [\w.-]+)*\s*=\s*[\w.]+(?::[\w.]+)?\s*(?:\[[\w\s,.-]*\])?\Z")
 _CONTENT_TYPES = ("", "text/plain", "text/x-rst", "text/markdown")
-_RENDERERS: dict[str, Callable[[str], str | None]] = {
-    "text/markdown": markdown.render,
-    "text/plain": txt.render,
-    "text/x-rst": rst.render,
-    "": rst.render,
-}
 
 
 def check_name(named: names.FileName, filename: str, package: str) -> None:
@@ -123,7 +116,7 @@ def _check_description(metadata: Metadata) -> None:
     kind = (metadata.text("description_content_type") or "").split(";")[0].strip().lower()
     if kind not in _CONTENT_TYPES:
         raise Invalid(f"description_content_type: expected one of {', '.join(_CONTENT_TYPES[1:])}, got {kind[:80]!r}")
-    if metadata.description.strip() and _RENDERERS[kind](metadata.description) is None:
+    if metadata.description.strip() and _rendered(kind, metadata.description) is None:
         raise Invalid(f"description: cannot be rendered as {kind or 'text/x-rst'}")
 
 
@@ -133,3 +126,13 @@ def _is_url(text: str) -> bool:
     except ValueError:
         return False
     return split.scheme in {"http", "https"} and bool(split.hostname)
+
+
+def _rendered(kind: str, description: str) -> str | None:
+    """The description as HTML, None where it cannot be rendered. Imported here: most repositories are not strict."""
+    from readme_renderer import markdown, rst, txt  # noqa: PLC0415
+
+    render: Callable[[str], str | None] = {"text/markdown": markdown.render, "text/plain": txt.render}.get(
+        kind, rst.render
+    )
+    return render(description)

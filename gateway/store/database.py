@@ -16,16 +16,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.util.exc import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -83,6 +80,13 @@ class Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _exclusive(self.path.with_name(self.path.name + ".lock")):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            if _is_at_head(self.path):
+                return
+            # Alembic is a fifth of a second of imports, needed once in a data folder's life.
+            from alembic import command  # noqa: PLC0415
+            from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+            from alembic.util.exc import CommandError  # noqa: PLC0415
+
             # Rebuilding a table must not cascade into the tables that refer to it; env.py checks the keys afterwards.
             engine = _engine(self.path, "BEGIN IMMEDIATE", 1, "foreign_keys=OFF")
             try:
@@ -204,6 +208,16 @@ def _trouble_named() -> Iterator[None]:
         raise
     except SQLAlchemyError as error:
         raise _trouble(error) from error
+
+
+def _is_at_head(path: Path) -> bool:
+    """Whether the file's schema is that of the newest migration; numbers rise, and name the files."""
+    newest = max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        try:
+            return connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest,)]
+        except sqlite3.Error:
+            return False
 
 
 def _trouble(error: Exception) -> StoreTrouble:

@@ -89,7 +89,7 @@ async def test_trouble_is_never_absent(
         await client.document(upstream(), PAGE, None, LIMIT)
 
 
-@pytest.mark.parametrize("status", [401, 403, 451])
+@pytest.mark.parametrize("status", [403, 451])
 async def test_a_refusal_is_blocked_with_the_upstreams_words(
     client: UpstreamClient, fake: FaultyUpstream, upstream: Build, status: int
 ) -> None:
@@ -275,3 +275,12 @@ async def test_a_caller_who_leaves_leaves_nothing_behind(
     fake.heal()
     assert (await client.document(upstream(), PAGE, None, LIMIT)).status is Status.OK
     assert client.health()[0].failures == 0
+
+
+async def test_bad_credentials_of_ours_are_trouble_rather_than_a_refusal(
+    client: UpstreamClient, fake: FaultyUpstream, upstream: Build
+) -> None:
+    fake.fault(faults.answer(401))
+
+    with pytest.raises(UpstreamTrouble, match="does not accept our credentials"):
+        await client.document(upstream(), PAGE, None, LIMIT)
