@@ -45,7 +45,7 @@ async def put(call: "Call") -> "Answer":
 async def put_revision(call: "Call") -> "Answer":
     """PUT NAME/-rev/REV: change what was GET at that revision; versions that are missing are unpublished."""
     package = package_of(call)
-    await call.publish.begin(package)
+    await call.publish.begin(package, refuse_known_upstream=True)
     async with received(call, package) as came:
         if came.tarball_name is not None:
             raise Invalid("a version is published without naming a revision")
@@ -64,7 +64,6 @@ async def delete_package(call: "Call") -> "Answer":
 async def delete_tarball(call: "Call") -> "Answer":
     """DELETE NAME/-/FILE/-rev/REV: what should follow a removal; it goes well when the version is gone already."""
     package, filename = package_of(call), call.path["filename"]
-    names.version_of(package, filename)
     hosted = await _hosted(call, package)
     call.publish.require(Scope.DELETE, package)
     if hosted.find(filename) is None:
@@ -81,7 +80,7 @@ async def put_tag(call: "Call") -> "Answer":
     if not isinstance(version, str):
         raise Invalid("expected the version as a JSON string")
     names.check_tag(tag)
-    await call.publish.begin(package)
+    await call.publish.begin(package, refuse_known_upstream=True)
     await _hosted(call, package)
     edit = patching.tag_of(await call.pull.listing(package), tag, version)
     return done(call, package, await call.publish.edit(package, edit), 201)
@@ -90,7 +89,7 @@ async def put_tag(call: "Call") -> "Answer":
 async def delete_tag(call: "Call") -> "Answer":
     """DELETE -/package/NAME/dist-tags/TAG; a package never goes without `latest`."""
     package, tag = package_of(call), call.path["tag"]
-    await call.publish.begin(package)
+    await call.publish.begin(package, refuse_known_upstream=True)
     hosted = await _hosted(call, package)
     if tag == "latest":
         raise Forbidden("the tag latest cannot be removed, only moved")
@@ -185,13 +184,10 @@ async def _change(call: "Call", package: str, sent: Sent, rev: str | None, *, re
 
 
 async def _hosted(call: "Call", package: str) -> HostedPackage:
-    """What is hosted of the package; raises Forbidden for an upstream's, PackageUnknown for nobody's."""
+    """What is hosted of the package; raises PackageUnknown and asks no upstream, since the name may be garbled."""
     hosted = await call.publish.hosted(package)
-    if hosted is None:
-        await call.pull.listing(package)
-        raise Forbidden(f"{package} comes from an upstream and cannot be changed here")
-    if not hosted.files and not hosted.tombstones:
-        raise PackageUnknown(f"no package {package} here")
+    if hosted is None or not (hosted.files or hosted.tombstones):
+        raise PackageUnknown(f"no package {package} is published here")
     return hosted
 
 
