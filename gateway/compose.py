@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 
 import structlog
 
@@ -25,12 +26,14 @@ from gateway.store.identities import Identities
 from gateway.store.packages import Packages
 from gateway.store.repositories import Repositories
 from gateway.store.spool import Spools
+from gateway.store.traffic import Traffic
 from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.registry import build_upstreams
 from gateway.wanted import check, configured
 
 READY_OWNER, READY_NAME = "local", "main"
+TRAFFIC_DAYS = 90  # of sums per minute; the audit table is never shortened by itself
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 Flush = Callable[[], Awaitable[None]]
 _log = structlog.stdlib.get_logger("compose")
@@ -146,11 +149,14 @@ def _warn_of_leftovers(repositories: Repositories, wanted: set[RepositoryKey]) -
 
 
 async def tend(services: Services, flush_tokens: Flush) -> None:
-    """Write down every second what requests left to be noted: used tokens, used blobs, refusals."""
-    while True:
+    """Write down every second what requests left to be noted, and forget every hour what has had its time."""
+    for second in count():
         try:
             await asyncio.sleep(1.0)
             await flush(services, flush_tokens)
+            if second % 3600 == 0:
+                await services.identities.expire_sessions()
+                await Traffic(services.database).expire(int(time.time()) // 60 - TRAFFIC_DAYS * 1440)
         except asyncio.CancelledError:
             await flush(services, flush_tokens)
             raise
@@ -159,7 +165,7 @@ async def tend(services: Services, flush_tokens: Flush) -> None:
 
 
 async def flush(services: Services, flush_tokens: Flush) -> None:
-    """One round of `tend`."""
+    """One round of notes: used blobs, refusals, used tokens."""
     touched, services.touched = services.touched, {}
     if touched:
         now = time.time()

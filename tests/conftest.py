@@ -1,6 +1,7 @@
 """The real application in process: one worker on a free port, a real catalogue, and fakes as upstreams."""
 
 import json as json_
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -21,8 +22,6 @@ from gateway.services import Services
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -43,7 +42,7 @@ class Reply:
     async def text(self) -> str:
         return self.body.decode()
 
-    async def json(self, *, content_type: str | None = None) -> Any:
+    async def json(self) -> Any:
         return json_.loads(self.body)
 
 

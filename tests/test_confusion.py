@@ -5,7 +5,8 @@ import pytest
 from gateway.config import RepositoryConfig
 from gateway.model import Visibility
 from tests.conftest import StartGateway, private, public
-from tests.ecosystems import ECOSYSTEMS, NPM, PYPI, Ecosystem
+from tests.ecosystems import ECOSYSTEMS, PYPI, Ecosystem
+from tests.fakes.faults import answer
 from tests.fakes.upstream import FaultyUpstream
 
 pytestmark = pytest.mark.parametrize("eco", ECOSYSTEMS, ids=lambda eco: eco.type)
@@ -130,8 +131,6 @@ async def test_the_first_upstream_that_knows_a_name_owns_it(start_gateway: Start
 async def test_trouble_at_the_first_upstream_does_not_fall_to_the_second(
     start_gateway: StartGateway, eco: Ecosystem
 ) -> None:
-    from tests.fakes.faults import answer
-
     async with FaultyUpstream() as first, FaultyUpstream() as second:
         eco.serve(second, "left", {"9.0.0": eco.recipe()})
         first.fault(answer(500))

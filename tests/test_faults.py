@@ -1,5 +1,7 @@
 """An upstream that goes wrong in every way: nothing unverified is kept or completed, and trouble is never absence."""
 
+import asyncio
+
 import aiohttp
 import pytest
 
@@ -156,8 +158,6 @@ async def test_a_body_that_breaks_off_once_is_resumed(start_gateway: StartGatewa
 async def test_one_listing_and_one_file_are_fetched_for_everybody_at_once(
     start_gateway: StartGateway, eco: Ecosystem
 ) -> None:
-    import asyncio
-
     async with FaultyUpstream() as fake:
         gateway, artifact = await begin(start_gateway, eco, fake)
 

@@ -45,7 +45,9 @@ class Traffic:
             form.add_field(name, value)
         form.add_field("content", artifact.body, filename=artifact.filename)
         try:
-            async with self.session.post(f"{self.url}/pypi/acme/tools/legacy/", data=form, headers=self.headers) as response:
+            async with self.session.post(
+                f"{self.url}/pypi/acme/tools/legacy/", data=form, headers=self.headers
+            ) as response:
                 if response.status == 200:
                     path = f"/pypi/acme/tools/files/acme-{number % 20}/{artifact.sha256}/{artifact.filename}"
                     self.acknowledged[path] = artifact.body
@@ -113,7 +115,7 @@ async def _storm(gateway: Gateway, traffic: Traffic, public: list[tuple[str, byt
     async def kills() -> None:
         for kill in range(KILLS):
             goal = UPLOADS * (kill + 1) // (KILLS + 1)
-            while traffic.done < goal:
+            while traffic.done < goal:  # noqa: ASYNC110 the moment shall be a random one
                 await asyncio.sleep(chance.random() / 20)
             os.killpg(gateway.pid, signal.SIGKILL)
             await asyncio.to_thread(gateway.restart)

@@ -22,6 +22,10 @@ def admin_token(gateway: Gateway) -> str:
     return gateway.token("ada", DELETE)
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 async def publish(session: aiohttp.ClientSession, gateway: Gateway, token: str, version: str) -> None:
     artifact = wheel().build("acme-tool", version)
     form = aiohttp.FormData()
@@ -81,15 +85,15 @@ async def test_a_revoked_token_is_refused_by_every_worker_at_the_next_request(tw
 
 
 async def test_a_worker_that_dies_is_replaced(two_workers: Gateway) -> None:
-    children = [int(p) for p in Path(f"/proc/{two_workers.pid}/task/{two_workers.pid}/children").read_text().split()]
+    children = children_of(two_workers.pid)
     assert len(children) == 2
 
     os.kill(children[0], signal.SIGKILL)
 
     async with asyncio.timeout(15):
         while True:
-            now = Path(f"/proc/{two_workers.pid}/task/{two_workers.pid}/children").read_text().split()
-            if len(now) == 2 and str(children[0]) not in now:
+            now = children_of(two_workers.pid)
+            if len(now) == 2 and children[0] not in now:
                 break
             await asyncio.sleep(0.05)
 
