@@ -123,7 +123,8 @@ def test_deprecating_shows_the_message_and_undeprecating_ends_it(
     world.run(client, "deprecate", f"{name}@1.0.0", "use another one").succeeded()
 
     assert _packument(gateway, owner, name)["versions"]["1.0.0"]["deprecated"] == "use another one"
-    world.run(client, "deprecate", f"{name}@1.0.0", "").succeeded()
+    undo = ("undeprecate", f"{name}@1.0.0") if client == "pnpm12" else ("deprecate", f"{name}@1.0.0", "")
+    world.run(client, *undo).succeeded()
     after = _packument(gateway, owner, name)
     assert after["versions"] == before["versions"]
 
