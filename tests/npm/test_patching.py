@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.npm import packument, patching, publishing, render
 from gateway.errors import Conflict, Forbidden, Invalid, VersionUnknown
@@ -158,3 +160,21 @@ def test_a_revision_that_we_never_gave_out_is_stale(rev):
 def test_a_revision_is_read_from_what_we_gave_out():
     assert patching.revision_in(render.revision_of(hosted("1.0.0"))) == 7
     assert patching.revision_in(None) is None
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = ["_id", "name", "_rev", "dist-tags", "versions", "_attachments", "maintainers", "users", "access", "readme"]
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON_VALUES), st.booleans())
+@settings(deadline=None)
+def test_no_document_that_comes_back_does_worse_than_being_refused(members, removes):
+    listing = hosted("1.0.0", "1.1.0", maintainers=[{"name": "ada"}])
+    try:
+        edit(listing, shown(listing) | members, removes=removes)
+    except (Invalid, Conflict, Forbidden, VersionUnknown):
+        return

@@ -221,6 +221,16 @@ async def test_the_delete_that_follows_a_removal_goes_well(registry: Registry, t
         assert (await registry.send("DELETE", f"{path}/-rev/{rev}", token)).status == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["coped-lib/-/lib-1.1.0.tgz", "lib/-/@acme/lib-1.1.0.tgz", "@acme/none/-/none-1.0.0.tgz"]
+)
+async def test_a_garbled_delete_is_unknown_and_asks_no_upstream(registry: Registry, token: str, path: str) -> None:
+    await _published(registry, token)
+
+    assert (await registry.send("DELETE", f"{path}/-rev/1-0", token)).status == 404
+    assert registry.fake.count() == 0
+
+
 async def test_a_delete_without_the_put_removes_the_version_too(registry: Registry, token: str) -> None:
     document = await _published(registry, token)
 

@@ -225,12 +225,13 @@ def test_provenance_that_is_none_is_refused(text):
         sealed(with_provenance(text))
 
 
-@given(
-    st.recursive(
-        st.none() | st.text() | st.integers(),
-        lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(), x, max_size=3),
-    )
+VALUES = st.recursive(
+    st.none() | st.text() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
+
+
+@given(VALUES)
 @settings(deadline=None)
 def test_no_manifest_does_worse_than_being_refused(value):
     for member in ("scripts", "bin", "dependencies", "dist", "readme", "directories"):
@@ -238,3 +239,12 @@ def test_no_manifest_does_worse_than_being_refused(value):
             sealed(read("@acme/lib", manifest_with(**{member: value})), PACKED)
         except Invalid:
             continue
+
+
+@given(st.dictionaries(st.sampled_from(["_id", "name", "dist-tags", "versions", "_attachments", "access"]), VALUES))
+@settings(deadline=None)
+def test_no_publish_document_does_worse_than_being_refused(members):
+    try:
+        read("@acme/lib", publication("@acme/lib", "1.0.0") | members)
+    except Invalid:
+        return
