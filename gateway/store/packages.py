@@ -252,15 +252,23 @@ def _attachments(rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Attachmen
     return found
 
 
+_SUMMARY = """
+SELECT package.name, owner_mode, origin, is_restricted, coalesce(own.versions, 0),
+       coalesce(own.files, 0) + coalesce(held.files, 0), coalesce(own.size, 0) + coalesce(held.size, 0), own.latest
+FROM package
+LEFT JOIN (SELECT package_id, count(DISTINCT version) AS versions, count(*) AS files, sum(size) AS size,
+                  max(uploaded_at) AS latest
+           FROM file WHERE deleted_at IS NULL GROUP BY package_id) AS own ON own.package_id = package.id
+LEFT JOIN (SELECT package, count(*) AS files, sum(size) AS size
+           FROM cached_file WHERE repository_id = ? GROUP BY package) AS held ON held.package = package.name
+WHERE repository_id = ? ORDER BY package.name
+"""
+
+
 def _summary(connection: Connection, repository_id: int) -> list[PackageSummary]:
-    rows = connection.exec_driver_sql(
-        "SELECT name, owner_mode, origin, is_restricted, count(DISTINCT version), count(file.id),"
-        " coalesce(sum(size), 0), max(uploaded_at)"
-        " FROM package LEFT JOIN file ON package_id = package.id AND deleted_at IS NULL"
-        " WHERE repository_id = ? GROUP BY package.id ORDER BY name",
-        (repository_id,),
-    )
     return [
         PackageSummary(name, OwnerMode(mode), origin, bool(is_restricted), versions, files, size, latest)
-        for name, mode, origin, is_restricted, versions, files, size, latest in rows
+        for name, mode, origin, is_restricted, versions, files, size, latest in connection.exec_driver_sql(
+            _SUMMARY, (repository_id, repository_id)
+        )
     ]

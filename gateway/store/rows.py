@@ -94,7 +94,10 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class PackageSummary:
-    """One line of a list of packages. `bytes` of live hosted files; `latest_upload` RFC 3339 or None."""
+    """One line of a list of packages.
+
+    versions: that are hosted. files, bytes: of live hosted and of cached files. latest_upload: RFC 3339 or None.
+    """
 
     name: str
     owner_mode: OwnerMode

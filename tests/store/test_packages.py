@@ -6,7 +6,7 @@ from gateway.errors import AlreadyExists, Conflict, FileUnknown, NameRetired, Na
 from gateway.model import Digest, OwnerMode
 from gateway.store.blob_rows import BlobRows
 from gateway.store.packages import Packages
-from gateway.store.rows import Attachment, Committed, Edit, NewFileRow, StagedRow
+from gateway.store.rows import Attachment, CachedFile, Committed, Edit, NewFileRow, StagedRow
 
 
 def wheel(version="1.0", body=b"wheel", filename=None, attachments=None):
@@ -285,6 +285,16 @@ async def test_names_and_summaries_are_listed(packages, tools):
     assert (hosted.name, hosted.versions, hosted.files, hosted.bytes) == ("tool", 1, 1, 6)
     assert hosted.latest_upload == "2024-05-01T10:00:00Z"
     assert upstream.latest_upload is None
+
+
+async def test_a_summary_counts_what_the_cache_holds_of_a_name(packages, tools, database):
+    await packages.adopt(tools.id, "requests", "pypi")
+    cached = CachedFile(Digest.of(b"bytes"), 5, {}, "pypi", 1.0)
+    await BlobRows(database).add_cached(tools.id, "requests", "requests-1.0.whl", cached)
+
+    (row,) = await packages.summary(tools.id)
+
+    assert (row.files, row.bytes, row.versions) == (1, 5, 0)
 
 
 async def test_bytes_swept_before_they_were_linked_are_not_published(packages, tools):
