@@ -17,6 +17,7 @@ from bench import cases_clients, cases_files, cases_small
 from bench.arena import Arena
 from bench.load import LoadFailed
 from bench.report import Outcome, write
+from tests.clients import install
 
 CASES: Mapping[str, Callable[[Arena, Outcome], None]] = {
     "startup": cases_clients.startup,
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := [name for name in names if name not in CASES]:
         print(f"unknown case {unknown[0]} (known: {', '.join(CASES)})", file=sys.stderr)
         return 2
+    install.main(["debian", "node", "python"])
     started = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=options.folder or _default_folder()))
     outcomes: list[Outcome] = []

@@ -33,7 +33,8 @@ class Check:
         verdict = "**not met**"
         if self.is_met:
             verdict = "met, stretch too" if self.stretch is not None and self.reaches(self.stretch) else "met"
-        return f"| {case} | {self.what} | {_number(self.value)} {self.unit} | {goal} | {verdict} |"
+        value = f"{_number(self.value)} {self.unit}".rstrip()
+        return f"| {case} | {self.what} | {value} | {goal} | {verdict} |"
 
 
 @dataclass(slots=True)
