@@ -65,7 +65,7 @@ def _measure(arena: Arena, name: str) -> Outcome:
     began = time.perf_counter()
     try:
         case(arena, outcome)
-    except (LoadFailed, OSError, RuntimeError, ValueError) as error:
+    except (LoadFailed, OSError, RuntimeError, ValueError, AssertionError) as error:
         outcome.failure = " ".join(str(error).split())[:400]
         _say(f"  not measured: {outcome.failure}")
     for check in outcome.checks:

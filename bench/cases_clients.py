@@ -46,9 +46,10 @@ class Source:
 
 def pip(arena: Arena, outcome: Outcome) -> None:
     """`pip download --no-deps` of 40 wheels."""
-    with servers.caching(arena.folder / "pip-nginx", cpu=BOTH) as mirror:
-        simple = f"{mirror.url}/simple/"
-        sources = [Source("nginx", mirror.pid, simple)]
+    reference, upstream = servers.caching(arena.folder / "pip-nginx", cpu=BOTH)
+    with reference:
+        simple = f"{upstream}simple/"
+        sources = [Source("nginx", reference.pid, f"{reference.url}/simple/")]
         with Gateway(
             arena.folder / "pip-product",
             repositories("mirror", "npm"),
@@ -80,17 +81,18 @@ def pip(arena: Arena, outcome: Outcome) -> None:
 
 def npm(arena: Arena, outcome: Outcome) -> None:
     """`npm ci` of about 300 packages, with and without `resolved` addresses in the lock file."""
+    reference, upstream = servers.caching(arena.folder / "npm-nginx", cpu=BOTH)
     with (
-        servers.caching(arena.folder / "npm-nginx", cpu=BOTH) as mirror,
+        reference,
         Gateway(
             arena.folder / "npm-product",
             repositories("pypi", "mirror"),
-            upstreams={"mirror": {"type": "npm", "url": f"{mirror.url}/"}},
+            upstreams={"mirror": {"type": "npm", "url": upstream}},
             prefix=("taskset", "-c", BOTH),
         ) as gateway,
     ):
         sources = [
-            Source("nginx", mirror.pid, f"{mirror.url}/"),
+            Source("nginx", reference.pid, f"{reference.url}/"),
             Source(PRODUCT, gateway.pid, gateway.base("npm/bench/js"), gateway.token("bench")),
         ]
         lock = _npm_lock(arena, sources[1])
@@ -98,7 +100,7 @@ def npm(arena: Arena, outcome: Outcome) -> None:
         if not arena.has_peers:
             _npm_variants(arena, outcome, sources, lock)
             return
-        with peers.verdaccio(arena.folder / "npm-verdaccio", f"{mirror.url}/", cpu=BOTH) as verdaccio:
+        with peers.verdaccio(arena.folder / "npm-verdaccio", upstream, cpu=BOTH) as verdaccio:
             sources.append(Source("verdaccio", verdaccio.pid, f"{verdaccio.url}/"))
             _npm_variants(arena, outcome, sources, lock)
 

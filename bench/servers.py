@@ -172,29 +172,31 @@ def storing(folder: Path, upstream_port: int) -> Server:
     return nginx("nginx", folder, port, block)
 
 
-def caching(folder: Path, *, cpu: str) -> Server:
-    """The reference for installs: nginx as a caching proxy of the public registries, rewriting what names them.
+def caching(folder: Path, *, cpu: str) -> tuple[Server, str]:
+    """The reference for installs: nginx as a caching proxy of the public registries. It, and its address as upstream.
 
-    It is also the upstream of every other server there, so that a public registry is asked once for each document and
-    nobody's first fill has a nearer upstream than another's. It has no list of all packages to give.
+    The second address is the upstream of every other server, so that a public registry is asked once for each document
+    and nobody's first fill has a nearer upstream than another's. Packuments of the first name the public registry for
+    tarballs, as npm itself replaces that host; those of the second name nginx. It has no list of all packages to give.
     """
     pypi, npm = PRESETS["pypi"], PRESETS["npm"]
-    port = free_port()
+    port, upstream = free_port(), free_port()
+    common = f"""
+    location = /simple/ {{ return 404; }}
+    location /packages/ {{ gzip off; proxy_cache_key $uri; proxy_pass https://{pypi.hosts[0]}; }}
+    location ~ /-/ {{ gzip off; proxy_cache_key $uri; proxy_pass {npm.url.rstrip("/")}; }}
+    location /simple/ {{
+      proxy_pass {pypi.url}; proxy_set_header Accept-Encoding "";
+      sub_filter 'https://{pypi.hosts[0]}' 'http://127.0.0.1:$server_port'; sub_filter_once off; sub_filter_types *;
+    }}"""
+    packuments = f'proxy_set_header Accept-Encoding ""; proxy_pass {npm.url.rstrip("/")};'
+    rewrite = f"sub_filter '{npm.url}' 'http://127.0.0.1:{upstream}/'; sub_filter_once off; sub_filter_types *;"
     block = f"""
   proxy_cache_path {folder}/cache keys_zone=bench:32m max_size=4g inactive=1d levels=1:2 use_temp_path=off;
   proxy_cache bench; proxy_cache_valid 200 1d; proxy_cache_lock on; proxy_ssl_server_name on; proxy_http_version 1.1;
-  proxy_ignore_headers Cache-Control Expires Vary Set-Cookie; proxy_max_temp_file_size 2g;
+  proxy_ignore_headers Cache-Control Expires Vary Set-Cookie; proxy_max_temp_file_size 2048m;
   proxy_cache_key $uri$http_accept;
   gzip on; gzip_types *; gzip_proxied any; gzip_comp_level 1;
-  server {{
-    listen 127.0.0.1:{port};
-    location = /simple/ {{ return 404; }}
-    location /simple/ {{
-      proxy_pass {pypi.url}; proxy_set_header Accept-Encoding "";
-      sub_filter 'https://{pypi.hosts[0]}' 'http://127.0.0.1:{port}'; sub_filter_once off; sub_filter_types *;
-    }}
-    location /packages/ {{ gzip off; proxy_cache_key $uri; proxy_pass https://{pypi.hosts[0]}; }}
-    location ~ /-/ {{ gzip off; proxy_cache_key $uri; proxy_pass {npm.url.rstrip("/")}; }}
-    location / {{ proxy_set_header Accept-Encoding ""; proxy_pass {npm.url.rstrip("/")}; }}
-  }}"""
-    return nginx("nginx", folder, port, block, cpu=cpu)
+  server {{ listen 127.0.0.1:{port}; {common} location / {{ {packuments} }} }}
+  server {{ listen 127.0.0.1:{upstream}; {common} location / {{ {packuments} {rewrite} }} }}"""
+    return nginx("nginx", folder, port, block, cpu=cpu), f"http://127.0.0.1:{upstream}/"

@@ -66,15 +66,15 @@ class Ran:
         return f"{self.stdout}\n{self.stderr}"
 
     def succeeded(self) -> "Ran":
-        """Itself; fails the test with all that was printed unless the exit code is 0."""
+        """Itself; raises AssertionError with all that was printed unless the exit code is 0."""
         if self.code != 0:
-            pytest.fail(f"{' '.join(self.command)}\nexit code {self.code}\n{self.text[-6000:]}")
+            raise AssertionError(f"{' '.join(self.command)}\nexit code {self.code}\n{self.text[-6000:]}")
         return self
 
     def failed(self) -> "Ran":
-        """Itself; fails the test unless the client reported a failure within its time."""
+        """Itself; raises AssertionError unless the client reported a failure within its time."""
         if self.code <= 0:
-            pytest.fail(f"{' '.join(self.command)}\nexit code {self.code}, expected a failure\n{self.text[-6000:]}")
+            raise AssertionError(f"{' '.join(self.command)}\nno failure: {self.code}\n{self.text[-6000:]}")
         return self
 
 
