@@ -32,6 +32,7 @@ CASES: Mapping[str, Callable[[Arena, Outcome], None]] = {
     "cold": cases_files.cold,
     "followers": cases_files.followers,
     "slow": cases_files.slow,
+    "upload": cases_files.uploads,
     "pip": cases_clients.pip,
     "npm": cases_clients.npm,
 }

@@ -9,14 +9,17 @@ import time
 
 from bench import servers
 from bench.arena import PYPI_ACCEPT, Arena, file_of, get
-from bench.load import Flow, Target, download, flow, interleaved, middle, read, start_reader
+from bench.load import Flow, Target, download, flow, interleaved, middle, read, start_reader, upload
 from bench.measure import memory
 from bench.report import Check, Outcome
+from tests.clients.gateway import WRITE
+from tests.fakes.artifacts import Artifact, wheel
 
 PRODUCT = "product"
 _GIGABYTE = 1_000_000_000
 _SLOW_CLIENTS = 200
 _SLOW_RATE = 160_000
+_BOUNDARY = "7f3c0d2b5a"
 
 
 def ten_megabytes(arena: Arena, outcome: Outcome) -> None:
@@ -85,6 +88,48 @@ def slow(arena: Arena, outcome: Outcome) -> None:
     grown = _growth(arena, missed) / _SLOW_CLIENTS / 1000
     outcome.median(f"{PRODUCT}, {_SLOW_CLIENTS} slow clients on a cold file", f"{grown:.0f} KB a client")
     outcome.checks.append(Check("memory per slow client, cold file", grown, 250, 164, at_least=False, unit="KB"))
+
+
+def uploads(arena: Arena, outcome: Outcome) -> None:
+    """A wheel of 100 MB published with its digest, against nginx's WebDAV."""
+    flows: dict[str, list[Flow]] = {"nginx": [], PRODUCT: []}
+    gateway = arena.gateway()
+    token = gateway.token("bench", WRITE)
+    form = {"Authorization": f"Bearer {token}", "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    published = Target(PRODUCT, gateway.pid, gateway.base("pypi/bench/py") + "legacy/", form)
+    with servers.receiving(arena.folder / "receiving-nginx") as receiver:
+        for number in range(arena.rounds):
+            artifact = wheel(size=100_000_000).build("uploaded", f"1.{number}")
+            file = arena.folder / artifact.filename
+            file.write_bytes(artifact.body)
+            put = Target("nginx", receiver.pid, f"{receiver.url}/{artifact.filename}", {})
+            flows["nginx"].append(upload(put, "PUT", file))
+            flows[PRODUCT].append(upload(published, "POST", file, *_form(artifact, f"1.{number}")))
+            for server, measured in flows.items():
+                arena.say(f"  round {number + 1} {server}: {measured[-1]}")
+            file.unlink()
+    ours, nginx = _medians(outcome, flows, "upload of 100 MB")
+    outcome.checks.append(Check("GB/s ÷ nginx WebDAV", ours.speed / nginx.speed, 0.50, 0.60))
+
+
+def _form(artifact: Artifact, version: str) -> tuple[str, str]:
+    """What stands before and after the file in an upload of the legacy API."""
+    fields = {
+        ":action": "file_upload",
+        "protocol_version": "1",
+        "metadata_version": "2.1",
+        "name": "uploaded",
+        "version": version,
+        "filetype": "bdist_wheel",
+        "pyversion": "py3",
+        "sha256_digest": artifact.sha256,
+    }
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    file = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="{artifact.filename}"\r\n\r\n'
+    return "".join(parts) + file, f"\r\n--{_BOUNDARY}--\r\n"
 
 
 def _warm(arena: Arena, outcome: Outcome, package: str, size: int, *, connections: int, count: int) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -94,6 +95,23 @@ def start_reader(target: Target, **wanted: float) -> subprocess.Popen[str]:
     told = {"port": parts.port, "path": parts.path, "headers": dict(target.headers), **wanted}
     command = pinned(CLIENT_CPU, [sys.executable, "-m", "bench.reader", json.dumps(told)])
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def upload(target: Target, method: str, file: Path, before: str = "", after: str = "") -> Flow:
+    """Send one file, with this text around it; raises LoadFailed unless it is accepted."""
+    parts = urlsplit(target.url)
+    told = {"port": parts.port, "path": parts.path, "method": method, "headers": dict(target.headers)}
+    told |= {"file": str(file), "before": before, "after": after}
+    command = pinned(CLIENT_CPU, [sys.executable, "-m", "bench.sender", json.dumps(told)])
+    with Window(target.pid) as window:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise LoadFailed(f"{target.url}: {done.stderr[-500:]}")
+    said = json.loads(done.stdout)
+    if said["status"] >= 300:
+        raise LoadFailed(f"{target.server}: {target.url}: {said}")
+    gigabytes = said["bytes"] / 1e9
+    return Flow(gigabytes / said["seconds"], window.cpu / gigabytes, 0.0, said["seconds"], window.other)
 
 
 def interleaved(

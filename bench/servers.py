@@ -172,6 +172,18 @@ def storing(folder: Path, upstream_port: int) -> Server:
     return nginx("nginx", folder, port, block)
 
 
+def receiving(folder: Path) -> Server:
+    """The reference for uploads: nginx's WebDAV, which hashes and verifies nothing."""
+    port = free_port()
+    (folder / "uploads").mkdir(parents=True, exist_ok=True)
+    block = f"""
+  server {{
+    listen 127.0.0.1:{port}; root {folder}/uploads; dav_methods PUT; create_full_put_path on;
+    client_body_buffer_size 256k;
+  }}"""
+    return nginx("nginx", folder, port, block)
+
+
 def caching(folder: Path, *, cpu: str) -> tuple[Server, str]:
     """The reference for installs: nginx as a caching proxy of the public registries. It, and its address as upstream.
 
