@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Any, cast
 
 import structlog
 import uvloop
@@ -20,6 +21,7 @@ from gateway.config import Config
 from gateway.own import OwnAddresses
 from gateway.services import Services
 from gateway.ui.routes import repository_location
+from gateway.web.fast import FastServer
 from gateway.web.metrics import clear
 from gateway.web.mount import Mount
 
@@ -49,8 +51,9 @@ async def running(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[
         mount = Mount(services, adapters, own.authenticator, own.observer, own.handlers(), repository_location)
         services.tasks.own(tend(services, own.authenticator.flush), "notes")
         services.tasks.own(own.housekeeping(), "housekeeping")
-        server = web.Server(
-            mount,  # type: ignore[arg-type]  # an Answer is all that the protocol needs of a response
+        server = _server(
+            mount,
+            is_fast=config.server.fast_path,
             access_log=None,
             keepalive_timeout=75,
             lingering_time=30,
@@ -67,6 +70,11 @@ async def running(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[
         own.is_listening = True
         yield services
         own.is_listening = False
+
+
+def _server(mount: Mount, *, is_fast: bool, **options: Any) -> web.Server:
+    """An Answer is all that aiohttp's protocol needs of a response, whatever its annotations say."""
+    return FastServer(mount, mount.ready, **options) if is_fast else web.Server(cast("Any", mount), **options)
 
 
 async def _work(config: Config, adapters: Sequence[Adapter], *, is_first: bool) -> None:

@@ -30,6 +30,7 @@ class ServerConfig:
     public_url: our external address; empty means `http://<host>:<port>`, or the trusted proxy's headers.
     base_domain: with it, `<type>.<base_domain>/<owner>/<repo>/` is the same repository.
     trusted_proxies: networks whose X-Forwarded-* headers are believed, read from right to left.
+    fast_path: answer repeated requests before they are parsed; false to leave everything to aiohttp.
     shutdown_seconds: how long running responses may finish after SIGTERM.
     """
 
@@ -40,6 +41,7 @@ class ServerConfig:
     public_url: str = ""
     base_domain: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    fast_path: bool = True
     shutdown_seconds: float = 30.0
     max_upload_size: int = 4 * 1024**3
 

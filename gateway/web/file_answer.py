@@ -1,5 +1,6 @@
 """A file as a response: conditions and ranges decided first, then the bytes, warm or while they are still coming."""
 
+import os
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -55,18 +56,18 @@ class FileAnswer(Answer):
         finally:
             source.close()
 
-    def small(self) -> tuple[bytes, bytes, str, int, str, str] | None:
+    def small(self) -> tuple[bytes, bytes, bytes] | None:
         """What the table of ready responses needs to send this file again, or None unless it is small and warm.
 
-        The starts of a 200 and of a 304, the file's path and size, its ETag and the digest's hex.
+        The starts of a 200 and of a 304, and the bytes. Raises OSError when the file was evicted meanwhile.
         """
         file = self.file
         if not self.is_whole or file.digest is None or file.store is None or file.size is None or file.size > INLINE:
             return None
+        with file.store.open(file.digest) as blob:
+            body = os.pread(blob.fd, blob.size, 0)
         constant = serialise(self.headers)
-        start = status_line(200) + constant + b"Content-Length: %d\r\n" % file.size
-        path = str(file.store.path(file.digest))
-        return start, status_line(304) + constant, path, file.size, file.etag, "" if file.is_hosted else file.digest.hex
+        return status_line(200) + constant + b"Content-Length: %d\r\n" % len(body), status_line(304) + constant, body
 
     def _head(self, request: web.BaseRequest, length: int | None, content_range: str | None) -> bytes:
         extra: list[tuple[str, str]] = []

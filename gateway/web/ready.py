@@ -4,29 +4,34 @@ The key holds every part of a request that can change the answer (path, host, cr
 address); an entry also names the catalogue's epochs that it was made under and a time, and is dropped when any of them
 moved. So a hit costs no routing, no token look-up, no decision and no rendering, and a publish, a grant or a revoked
 token is seen by the next request all the same. Requests that ask for anything unusual never get here.
+
+`raw` finds an entry by a request's very bytes, for `gateway.web.fast`.
 """
 
-import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
-from cachetools import LRUCache
 
 from gateway.model import Page
 from gateway.store.database import Database
 from gateway.web.answers import Answer, ReadyAnswer, serialise, status_line
 
-_UNUSUAL = ("Range", "If-Range", "Cookie", "X-NuGet-ApiKey", "Expect", "Upgrade")
+_UNUSUAL = ("Range", "If-Range", "If-Match", "If-Unmodified-Since", "Cookie", "X-NuGet-ApiKey", "Expect", "Upgrade")
 _FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded")
+
+_MOST_RAW = 8192
 
 Key = tuple[str | None, ...]
 
 
 @dataclass(slots=True)
 class Entry:
-    """One response. `path`: the file whose bytes are the body; empty for a body in memory.
+    """One response. start, not_modified: serialised heads of the 200 and the 304, without what differs every time.
 
-    epochs: (scope, generation) pairs that must still hold. until: POSIX seconds. sequence: when that was last checked.
+    epochs: (scope, generation) pairs that must still hold. until: POSIX seconds, 0 once the entry was dropped.
+    sequence: the newest generation when that was last checked. digest: of a cached blob, to note its use.
     The names are for the log.
     """
 
@@ -34,8 +39,6 @@ class Entry:
     not_modified: bytes
     etag: str
     body: bytes
-    path: str
-    size: int
     epochs: tuple[tuple[str, int], ...]
     until: float
     sequence: int
@@ -45,8 +48,19 @@ class Entry:
     package: str
     layer: str
     freshness: str
+    address: str
     token: int | None = None
     digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A request whose bytes are known, and its answer: the entry's 304 or its 200."""
+
+    entry: Entry
+    is_not_modified: bool
+    path: str
+    user_agent: str
 
 
 class PageAnswer(Answer):
@@ -61,14 +75,21 @@ class PageAnswer(Answer):
         self.freshness = page.freshness
 
 
+Hit = Callable[[Raw, int, float], bytes]
+
+
 class Ready:
-    """The table of one process, bounded by the bytes it keeps."""
+    """The table of one process, bounded by the bytes it keeps; the oldest entries go first."""
 
     def __init__(self, database: Database, memory: int, *, is_forwarded: bool) -> None:
         """`memory`: bytes. `is_forwarded`: whether a trusted proxy may tell us who asks."""
         self._database = database
-        self._entries: LRUCache[Key, Entry] = LRUCache(memory, getsizeof=lambda e: len(e.body) + 2000)
+        self._memory = memory
+        self._size = 0
+        self._entries: dict[Key, Entry] = {}
+        self._raw: dict[tuple[bytes, str], Raw] = {}
         self._is_forwarded = is_forwarded
+        self.on_hit: Hit | None = None
 
     def key(self, request: web.BaseRequest) -> Key | None:
         """What selects the answer, or None for a request that the table does not serve."""
@@ -93,47 +114,71 @@ class Ready:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        sequence = self._database.sequence()
-        if entry.sequence != sequence:
-            if any(self._database.epoch(scope) != value for scope, value in entry.epochs):
-                self._entries.pop(key, None)
-                return None
-            entry.sequence = sequence
-        if now >= entry.until:
-            self._entries.pop(key, None)
+        if self._holds(entry, now):
+            return entry
+        self._drop(key)
+        return None
+
+    def raw(self, data: bytes, peer: str) -> tuple[bytes, ...] | None:
+        """The whole response to a request of exactly these bytes from this address, in parts, or None."""
+        known = self._raw.get((data, peer))
+        if known is None or self.on_hit is None:
             return None
-        return entry
+        now = time.time()
+        if not self._holds(known.entry, now):
+            del self._raw[data, peer]
+            return None
+        if known.is_not_modified:
+            return known.entry.not_modified, self.on_hit(known, 304, now)
+        return known.entry.start, self.on_hit(known, 200, now), known.entry.body
 
     def keep(self, key: Key, entry: Entry) -> None:
         """Keep an entry, unless it alone would fill the table."""
-        if len(entry.body) < self._entries.maxsize // 4:
-            self._entries[key] = entry
+        size = _weigh(entry)
+        if size > self._memory // 4:
+            return
+        self._drop(key)
+        self._entries[key] = entry
+        self._size += size
+        while self._size > self._memory:
+            self._drop(next(iter(self._entries)))
 
-    def forget(self, key: Key) -> None:
-        """Drop an entry whose file is gone."""
-        self._entries.pop(key, None)
+    def keep_raw(self, data: bytes, peer: str, raw: Raw) -> None:
+        """Find the entry by these bytes from now on; it must be one that the table keeps."""
+        if len(self._raw) >= _MOST_RAW:
+            del self._raw[next(iter(self._raw))]
+        self._raw[data, peer] = raw
+
+    def _holds(self, entry: Entry, now: float) -> bool:
+        if now >= entry.until:
+            return False
+        sequence = self._database.sequence()
+        if entry.sequence != sequence:
+            if any(self._database.epoch(scope) != value for scope, value in entry.epochs):
+                return False
+            entry.sequence = sequence
+        return True
+
+    def _drop(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._size -= _weigh(entry)
+            entry.until = 0.0
+
+
+def _weigh(entry: Entry) -> int:
+    return len(entry.body) + 2000
 
 
 def answer_of(entry: Entry, if_none_match: str | None) -> ReadyAnswer:
-    """The entry as a response; raises OSError when its file was evicted."""
+    """The entry as a response."""
     if if_none_match is not None and etag_matches(if_none_match, entry.etag):
         answer = ReadyAnswer(304, entry.not_modified, b"")
     else:
-        answer = ReadyAnswer(200, entry.start, _read(entry.path, entry.size) if entry.path else entry.body)
+        answer = ReadyAnswer(200, entry.start, entry.body)
     answer.layer = entry.layer
     answer.freshness = entry.freshness
     return answer
-
-
-def _read(path: str, size: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        body = os.pread(descriptor, size, 0)
-    finally:
-        os.close(descriptor)
-    if len(body) != size:
-        raise OSError(f"{path} is shorter than {size} bytes")
-    return body
 
 
 def page_answer(page: Page, request: web.BaseRequest) -> Answer:

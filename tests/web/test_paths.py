@@ -77,7 +77,13 @@ def test_no_text_gets_past_the_guard_with_a_dot_segment(raw: str) -> None:
 
 
 TABLE = RouteTable(
-    [R("GET", ""), R("GET", "simple/{name}/"), R("POST", "simple/{name}/"), R("GET", "x/{v:[0-9]{1,3}}"), R("PUT", "f/{rest*}")]
+    [
+        R("GET", ""),
+        R("GET", "simple/{name}/"),
+        R("POST", "simple/{name}/"),
+        R("GET", "x/{v:[0-9]{1,3}}"),
+        R("PUT", "f/{rest*}"),
+    ]
 )
 
 
