@@ -1,7 +1,7 @@
 """Bytes of a file to a client: head and body past aiohttp's buffers, so that a slow client costs almost no memory.
 
-Up to 256 KB go out with the head in one system call; more by `sendfile` on a duplicate of the socket, 1 MiB at a time
-in a thread, waiting while the client does not read. Over TLS, or where there is no `sendfile`, pieces are read and
+Up to 256 KB go out with the head in one system call; more by `sendfile` on a duplicate of the socket
+in a thread, as long as the client keeps up; then the loop waits for it. Over TLS, or where there is no `sendfile`, pieces are read and
 handed to the transport. TCP_NODELAY stays as aiohttp set it; TCP_CORK is never used (it stalls answers for 40 ms).
 
 Once the head is out there is only one honest answer to trouble: the connection is reset, so that no client takes a part
@@ -11,9 +11,11 @@ for the whole. What the head says (RFC 9112 §6 for the framing) is the caller's
 import asyncio
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -25,7 +27,9 @@ from gateway.store.blobs import OpenBlob
 from gateway.store.threads import in_thread
 
 INLINE = 256 * 1024  # bytes read in the loop and written together with the head
-_STEP = 1024 * 1024  # bytes of one thread hop
+_STEP = 1024 * 1024  # bytes of one chunk, where nobody knows the size
+_HOP = 0.1  # seconds after which a thread is given back, however well it goes
+_LINGER = 5  # milliseconds that a thread waits for a full socket before the loop does
 _PIECE = 128 * 1024  # bytes of one read where there is no sendfile
 _TICK = 1.0  # seconds between two looks whether a silent client is still there
 _STALL = 120.0  # seconds without a byte taken, after which a client counts as gone
@@ -109,7 +113,7 @@ async def _send_known(sender: _Sender, head: bytes, source: Source, start: int, 
             raise StoreTrouble(f"a file ends after {offset} bytes, {end} were promised")
         stop = min(offset + ready, end)
         while offset < stop:
-            offset += await sender.copy(source, offset, min(stop - offset, _STEP))
+            offset += await sender.copy(source, offset, stop - offset)
     return end - start
 
 
@@ -159,7 +163,7 @@ class _SocketSender:
             if count <= INLINE:  # what was just fetched is in memory, and a thread costs more than the copy
                 sent = _sendfile(out, source.fd, offset, count)
             else:
-                sent = await in_thread(lambda: _sendfile(out, source.fd, offset, count), _SENDERS)
+                sent = await in_thread(lambda: _pump(out, source.fd, offset, count), _SENDERS)
             if sent:
                 return sent
             await self._writable()
@@ -325,6 +329,22 @@ def _read(source: Source, offset: int, count: int) -> bytes:
     if len(body) != count:
         raise StoreTrouble(f"a file ends after {offset + len(body)} bytes")
     return body
+
+
+def _pump(out: int, source: int, offset: int, count: int) -> int:
+    """Send as much as a quick reader takes in one thread hop; 0 when the socket is full and stays so. Blocks briefly.
+
+    A hop costs several times what the system call does, so a reader that keeps up shall not cost one per socket buffer.
+    """
+    sent, until = 0, time.monotonic() + _HOP
+    room = select.poll()
+    room.register(out, select.POLLOUT)
+    while sent < count and time.monotonic() < until:
+        step = _sendfile(out, source, offset + sent, count - sent)
+        if step == 0 and not room.poll(_LINGER):
+            break
+        sent += step
+    return sent
 
 
 def _sendfile(out: int, fd: int, offset: int, count: int) -> int:
