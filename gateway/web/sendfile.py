@@ -1,8 +1,9 @@
 """Bytes of a file to a client: head and body past aiohttp's buffers, so that a slow client costs almost no memory.
 
-Up to 256 KB go out with the head in one system call; more by `sendfile` on a duplicate of the socket
-in a thread, as long as the client keeps up; then the loop waits for it. Over TLS, or where there is no `sendfile`, pieces are read and
-handed to the transport. TCP_NODELAY stays as aiohttp set it; TCP_CORK is never used (it stalls answers for 40 ms).
+Up to 256 KB go out with the head in one system call; more by `sendfile` on a duplicate of the socket, in a thread as
+long as the client keeps up, and when it does not, the loop waits for it. Over TLS, or where there is no `sendfile`,
+pieces are read and handed to the transport. TCP_NODELAY stays as aiohttp set it; TCP_CORK is never used (it stalls
+answers for 40 ms).
 
 Once the head is out there is only one honest answer to trouble: the connection is reset, so that no client takes a part
 for the whole. What the head says (RFC 9112 §6 for the framing) is the caller's business.
