@@ -69,9 +69,9 @@ def pip(arena: Arena, outcome: Outcome) -> None:
                 sources.append(Source("devpi", devpi.pid, f"{devpi.url}/root/bench/+simple/"))
                 first, runs = _installs(arena, outcome, sources, _pip_download)
     ours = runs[PRODUCT]
-    _check_wall(outcome, runs, "nginx", 1.05)
+    _check_wall(outcome, runs, "nginx", 1.1)
     _check_wall(outcome, runs, "proxpi", 1.0)
-    _check_wall(outcome, runs, "devpi", 0.85)
+    _check_wall(outcome, runs, "devpi", 1.0)
     outcome.checks.append(Check("server CPU for one download", ours.cpu, 0.10, 0.03, at_least=False, unit="s"))
     outcome.checks.append(Check("server CPU ÷ proxpi", ours.cpu / runs["proxpi"].cpu, 0.5, at_least=False))
     for peer in ("proxpi", "devpi"):
@@ -116,7 +116,7 @@ def startup(arena: Arena, outcome: Outcome) -> None:
     first, later = times[0], middle(times[1:])
     outcome.median(f"{PRODUCT}, start", f"{first:.2f} s with an empty folder, {later:.2f} s afterwards")
     outcome.median(f"{PRODUCT}, idle", f"{middle(sizes):.0f} MB")
-    outcome.checks.append(Check("start to ready", later, 1.5, at_least=False, unit="s"))
+    outcome.checks.append(Check("start to ready", later, 1.0, at_least=False, unit="s"))
     outcome.checks.append(Check("idle memory", middle(sizes), 90, at_least=False, unit="MB"))
     if arena.has_peers:
         seconds = arena.devpi().seconds
@@ -174,7 +174,7 @@ def _npm_variants(
     resolved = json.dumps(lock)
     bare = json.dumps({**lock, "packages": {path: _without(entry) for path, entry in lock["packages"].items()}})
     ours = sources[1].address
-    for what, text, wall, cpu in (("with resolved", resolved, 1.08, 0.15), ("without resolved", bare, 1.08, 0.25)):
+    for what, text, wall, cpu in (("with resolved", resolved, 1.1, 0.15), ("without resolved", bare, 1.1, 0.25)):
 
         def install(arena: Arena, source: Source, text: str = text) -> Run:
             return _npm_ci(arena, source, text.replace(ours, source.address))

@@ -1,6 +1,6 @@
 """Large bodies: files in the cache, cold files, many clients on one cold file, slow clients, and uploads.
 
-The goals: within 20 % of nginx for files in the cache, which costs no hashing; 0.55 of nginx's proxy_store for cold
+The goals: 0.9 of nginx at 1.2 times its CPU for files in the cache; 0.6 of nginx's proxy_store for cold
 ones, which here includes sha256 and an fsync; one upstream request however many clients ask; memory for slow clients
 that does not grow with the file.
 """
@@ -47,7 +47,7 @@ def cold(arena: Arena, outcome: Outcome) -> None:
             arena.data.remove_file(filename)
             (folder / "store" / "pypi" / "files" / filename).unlink(missing_ok=True)
     ours, nginx = _medians(outcome, flows, "1 GB cold")
-    outcome.checks.append(Check("GB/s ÷ nginx proxy_store", ours.speed / nginx.speed, 0.55, 0.65))
+    outcome.checks.append(Check("GB/s ÷ nginx proxy_store", ours.speed / nginx.speed, 0.60, 0.65))
     outcome.checks.append(Check("seconds to the first byte", ours.first, 10.0, 1.0, at_least=False, unit="s"))
 
 
@@ -141,9 +141,9 @@ def _warm(arena: Arena, outcome: Outcome, package: str, size: int, *, connection
     read(reference, connections=1, count=1)
     flows = interleaved([reference, target], arena.rounds, lambda one: flow(one, connections, count), arena.say)
     ours, nginx = _medians(outcome, flows, f"{size // 1_000_000} MB, c{connections}")
-    outcome.checks.append(Check(f"GB/s ÷ nginx, c{connections}", ours.speed / nginx.speed, 0.80, 0.90))
+    outcome.checks.append(Check(f"GB/s ÷ nginx, c{connections}", ours.speed / nginx.speed, 0.90))
     what = f"CPU per GB ÷ nginx, c{connections}"
-    outcome.checks.append(Check(what, ours.cpu / nginx.cpu, 1.4, 1.2, at_least=False))
+    outcome.checks.append(Check(what, ours.cpu / nginx.cpu, 1.2, at_least=False))
 
 
 def _fresh(arena: Arena, package: str, size: int, seed: int) -> tuple[Target, str]:

@@ -1,7 +1,7 @@
 """Small bodies: pages, packuments and wheels in the cache, under wrk.
 
-The goals: a cached page must reach half of nginx's rate at twice its CPU with authentication, log and metrics on (0.65
-at 1.6 was reached by a prototype), and leave the Python and Node peers 25 to 100 times behind.
+The goals: with authentication, log and metrics on, a cached page reaches at least 0.15 of nginx's rate (0.6 is the
+stretch), 40 times devpi's and 20 times Verdaccio's; a 304 costs no more than a 200; a wheel 0.25 and 10 times proxpi.
 """
 
 from functools import partial
@@ -19,8 +19,8 @@ def page(arena: Arena, outcome: Outcome) -> None:
     product = arena.product(f"/pypi/bench/py/simple/{PAGE}/", PYPI_ACCEPT)
     targets = [arena.reference("page", get(product)), product, *_python_pages(arena)]
     rates = _rates(arena, outcome, targets, (16, 64))
-    _against_nginx(outcome, rates, 0.50, 0.65, 2.0, 1.6)
-    _against(outcome, rates, {"proxpi": 25, "devpi": 100})
+    _against_nginx(outcome, rates, 0.15, 0.60, 6.7, 2.0)
+    _against(outcome, rates, {"proxpi": 10, "devpi": 40})
     _latency(outcome, rates)
 
 
@@ -29,8 +29,8 @@ def packument(arena: Arena, outcome: Outcome) -> None:
     product = arena.product(f"/npm/bench/js/{PACKUMENT}", NPM_ACCEPT)
     targets = [arena.reference("packument", get(product)), product, *_packuments(arena, PACKUMENT)]
     rates = _rates(arena, outcome, targets, (16, 64))
-    _against_nginx(outcome, rates, 0.50, 0.65, 2.0, 1.6)
-    _against(outcome, rates, {"verdaccio": 50})
+    _against_nginx(outcome, rates, 0.15, 0.60, 6.7, 2.0)
+    _against(outcome, rates, {"verdaccio": 20})
     _latency(outcome, rates)
 
 
@@ -44,7 +44,7 @@ def conditional(arena: Arena, outcome: Outcome) -> None:
     rates = _rates(arena, outcome, targets, (16,))[16]
     nginx, ours = rates["nginx"], rates["product 304"]
     outcome.checks.append(Check("304: req/s ÷ nginx 304, c16", ours.per_second / nginx.per_second, 0.12, 0.17))
-    outcome.checks.append(Check("304: CPU ÷ own 200, c16", ours.cpu / rates[PRODUCT].cpu, 12.0, 1.0, at_least=False))
+    outcome.checks.append(Check("304: CPU ÷ own 200, c16", ours.cpu / rates[PRODUCT].cpu, 1.0, at_least=False))
     for peer, gate in {"proxpi": 5, "devpi": 10}.items():
         if peer in rates:
             what = f"304: req/s ÷ {peer} 200, c16"
@@ -62,8 +62,8 @@ def wheel(arena: Arena, outcome: Outcome) -> None:
     for target in targets:
         get(target)
     rates = _rates(arena, outcome, targets, (16,))
-    _against_nginx(outcome, rates, 0.40, 0.50, 4.0, 2.5)
-    _against(outcome, rates, {"proxpi": 12, "verdaccio": 12, "devpi": 35})
+    _against_nginx(outcome, rates, 0.25, 0.50, 4.0, 2.5)
+    _against(outcome, rates, {"proxpi": 10})
 
 
 def big(arena: Arena, outcome: Outcome) -> None:
@@ -75,8 +75,8 @@ def big(arena: Arena, outcome: Outcome) -> None:
     rates = _rates(arena, outcome, targets, (4,))
     ours = rates[4]
     what = "req/s ÷ nginx, c4"
-    outcome.checks.append(Check(what, ours[PRODUCT].per_second / ours["nginx"].per_second, 0.7, 0.9))
-    _against(outcome, rates, {"verdaccio": 50})
+    outcome.checks.append(Check(what, ours[PRODUCT].per_second / ours["nginx"].per_second, 0.5, 0.9))
+    _against(outcome, rates, {"verdaccio": 100})
 
 
 def workers(arena: Arena, outcome: Outcome) -> None:
@@ -89,7 +89,7 @@ def workers(arena: Arena, outcome: Outcome) -> None:
     two, one = rates["product-2"].per_second, rates["product-1"].per_second
     what = "2 workers: req/s ÷ nginx with 2 workers, c64"
     outcome.checks.append(Check(what, two / rates["nginx"].per_second, 0.5, 0.8))
-    outcome.checks.append(Check("req/s of 2 workers ÷ 1 worker, c64", two / one, 1.0))
+    outcome.checks.append(Check("req/s of 2 workers ÷ 1 worker, c64", two / one, 1.4))
 
 
 def _python_pages(arena: Arena) -> list[Target]:
