@@ -197,7 +197,8 @@ class Gateway:
         self.config.write_text(yaml.safe_dump(json.loads(json.dumps(tree)), sort_keys=False))
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **self.environment}
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as an operator's would be
+        return {**kept, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **self.environment}
 
     def _wait_until_ready(self, deadline: float) -> None:
         while True:
