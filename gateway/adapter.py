@@ -41,7 +41,7 @@ class SnippetContext:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One ecosystem. `routes` are below a repository, `root_routes` at the host's root.
+    """One ecosystem. `routes` are below a repository.
 
     upstream: name of the preset that the ready repository `local/main` falls through to.
     normalize_path: undoes an encoding that this ecosystem's clients really send (npm's `%2f` in a scope) in a raw,
@@ -56,7 +56,6 @@ class Adapter:
     upstream: str
     title: str
     aliases: tuple[str, ...] = ()
-    root_routes: tuple[Route, ...] = ()
     challenge: str = "Basic"
     normalize_path: Callable[[str], str] = str
     snippets: Mapping[str, Callable[[SnippetContext], str]] = field(default_factory=dict)

@@ -87,13 +87,10 @@ class Mount:
         )
         self.ready.on_hit = self._hit
         self._dialects: dict[str, _Dialect] = {}
-        root_routes: list[Route] = []
         for adapter in adapters:
             dialect = _Dialect(adapter, RouteTable(adapter.routes))
             for name in (adapter.type, *adapter.aliases):
                 self._dialects[name] = dialect
-            root_routes.extend(adapter.root_routes)
-        self._root_routes = RouteTable(root_routes)
         self._hosts: dict[str, Repository] = {}
         self._hosts_of: object = None
 

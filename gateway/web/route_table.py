@@ -23,13 +23,14 @@ class RouteRow:
 def route_table(adapters: Iterable[Adapter], admin_routes: Iterable[AdminRoute]) -> list[RouteRow]:
     """All routes, sorted by address and method. A GET answers HEAD as well, which is not listed."""
     rows = [
-        RouteRow(prefix + route.pattern, route.method, _said(route.scope), _purpose(route.handler))
-        for adapter in adapters
-        for prefix, routes in (
-            (f"/{adapter.type}/{{owner}}/{{repository}}/", adapter.routes),
-            ("/", adapter.root_routes),
+        RouteRow(
+            f"/{adapter.type}/{{owner}}/{{repository}}/{route.pattern}",
+            route.method,
+            _said(route.scope),
+            _purpose(route.handler),
         )
-        for route in routes
+        for adapter in adapters
+        for route in adapter.routes
     ]
     rows += [
         RouteRow(PREFIX + route.pattern, route.method, _said(route.scope), _purpose(route.handler))
