@@ -69,7 +69,10 @@ def parse(package: str, document: Document, origin: str, hosts: frozenset[str]) 
         raise UpstreamCorrupt(f"not a packument: {error}", url=document.url) from error
     times = _strings(top.get("time"))
     sources = _Sources(document.url, hosts)
-    files = (_file(package, version, raw, times.get(version), origin, sources) for version, raw in versions.items())
+    found = (_file(package, version, raw, times.get(version), origin, sources) for version, raw in versions.items())
+    files = tuple(file for file in found if file is not None)
+    if not files and (elsewhere := sources.refused()):
+        raise UpstreamCorrupt(f"all tarballs are on {elsewhere}, which this upstream's `hosts` does not list")
     facts: dict[str, Any] = {
         "tags": _strings(top.get("dist-tags")),
         "top": {key: value for key, value in top.items() if key not in _OURS},
@@ -79,7 +82,7 @@ def parse(package: str, document: Document, origin: str, hosts: frozenset[str]) 
     }
     if not versions and (unpublished := _unpublished(top.get("time"))) is not None:
         facts["unpublished"] = unpublished
-    return Listing(package, tuple(file for file in files if file is not None), facts)
+    return Listing(package, files, facts)
 
 
 def merge(hosted: Listing, upstream: Listing) -> Listing:
@@ -137,6 +140,10 @@ class _Sources:
         if not verdict:
             return None
         return f"https://{url[7:]}" if self._is_secure and url.startswith("http://") else url
+
+    def refused(self) -> str:
+        """An origin that tarballs may not come from, or nothing."""
+        return next((origin for origin, is_allowed in self._verdicts.items() if not is_allowed), "")
 
     def _allows(self, origin: str) -> bool:
         scheme, _, authority = origin.partition("://")

@@ -133,6 +133,11 @@ def check_claim(submission: Submission) -> Claim:
     return Claim(package, filename, named)
 
 
+def promised(submission: Submission) -> tuple[str, ...]:
+    """The algorithms of the digests that the form has named so far."""
+    return tuple(algorithm for name, algorithm in DIGESTS.items() if submission.text(name) is not None)
+
+
 def check_digests(submission: Submission, actual: Mapping[str, str]) -> None:
     """Raise DigestMismatch unless every digest in the form is the content's, Invalid if there is none."""
     said = {name: value.lower() for name in DIGESTS if (value := submission.text(name)) is not None}

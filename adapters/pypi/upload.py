@@ -15,10 +15,11 @@ from adapters.pypi.archive import read_archive
 from adapters.pypi.attestations import fitting_attestations, provenance
 from adapters.pypi.form import FormReader, Part
 from adapters.pypi.metadata import Metadata, check_metadata, parse_metadata
-from adapters.pypi.submission import DIGESTS, Claim, Submission, check_action, check_claim, check_digests
+from adapters.pypi.submission import Claim, Submission, check_action, check_claim, check_digests, promised
 from gateway.errors import AlreadyExists, Forbidden, GatewayError, Invalid
 from gateway.model import Digest, File, Scope
 from gateway.publish import NewFile
+from gateway.store.hashing import Hashes
 
 if TYPE_CHECKING:
     from gateway.store.blobs import Upload
@@ -41,18 +42,20 @@ async def upload(call: "Call") -> "Answer":
 
 async def _receive(call: "Call") -> "Answer":
     _check_token(call)
-    async with call.publish.upload(tuple(DIGESTS.values())) as content:
+    async with call.publish.upload() as content:
         submission = await _collect(call, content)
         check_action(submission, call.query)
         claim = check_claim(submission)
         call.package = claim.package
         digest = await content.finish()
-        check_digests(submission, content.hexes())
+        hashes = await asyncio.to_thread(_all_hashes, submission, content)
+        check_digests(submission, hashes)
         hosted = await call.publish.begin(claim.package)
         _check_open(hosted, claim.package)
         if _is_stored(hosted, claim.filename, digest):
             return call.text("")
-        warnings = await _commit(call, submission, claim, content, () if hosted is None else hosted.files)
+        known = () if hosted is None else hosted.files
+        warnings = await _commit(call, submission, claim, content, hashes, known)
         return call.text("".join(f"{line}\n" for line in warnings))
 
 
@@ -75,6 +78,8 @@ async def _collect(call: "Call", content: "Upload") -> Submission:
             if data := submission.take(event):
                 await content.write(data)
             elif isinstance(event, Part) and event.name == "content":
+                if not content.size:
+                    content.want(promised(submission))
                 name = submission.text("name")
                 if name is not None and names.is_name(name):
                     call.publish.require(Scope.WRITE, names.normalize(name))
@@ -98,8 +103,25 @@ def _is_stored(hosted: "HostedPackage | None", filename: str, digest: Digest) ->
     return True
 
 
+def _all_hashes(submission: Submission, content: "Upload") -> dict[str, str]:
+    """What was hashed while it came, and what a form that names its digests after its file makes us read again for."""
+    hashes = content.hexes()
+    if missing := [name for name in promised(submission) if name not in hashes]:
+        late = Hashes(missing)
+        with content.path.open("rb") as file:
+            while body := file.read(1 << 20):
+                late.update(body)
+        hashes |= late.hexes()
+    return hashes
+
+
 async def _commit(
-    call: "Call", submission: Submission, claim: Claim, content: "Upload", known: tuple[File, ...]
+    call: "Call",
+    submission: Submission,
+    claim: Claim,
+    content: "Upload",
+    hashes: dict[str, str],
+    known: tuple[File, ...],
 ) -> list[str]:
     """Read the archive, check what it says, and publish; returns warnings."""
     now = datetime.now(UTC)
@@ -119,7 +141,7 @@ async def _commit(
         claim.filename,
         claim.named.version,
         content,
-        content.hexes(),
+        hashes,
         now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         described.facts,
         described.attachments,

@@ -86,6 +86,8 @@ def read_page(package: str, document: Document, origin: str, hosts: frozenset[st
     if start == b"<" and not files and "status" not in facts and not facts.pop("is_simple", False):
         # A login form or an error page that says 200 must not look like a package without files.
         raise UpstreamCorrupt("expected a simple page, got HTML without any of its files", url=document.url)
+    if not files and (elsewhere := sorted(where for where, is_ours in context.seen.items() if not is_ours)):
+        raise UpstreamCorrupt(f"all files are on {elsewhere[0]}, which this upstream's `hosts` does not list")
     facts.pop("is_simple", None)
     listed = () if facts.get("status") == "quarantined" else tuple(files.values())
     return Listing(package, listed, facts)

@@ -217,6 +217,12 @@ class Upload:
             raise RuntimeError("the upload is not finished")
         return self._digest
 
+    def want(self, algorithms: Iterable[str]) -> None:
+        """Hash by these too; only before the first byte. Raises Invalid for an unknown algorithm."""
+        if self.size:
+            raise RuntimeError("bytes were written already")
+        self._hashes.want(algorithms)
+
     async def write(self, chunk: bytes) -> None:
         """Take the next bytes; raises TooLarge beyond the limit, StoreTrouble where the disk does not take them."""
         self.size += len(chunk)

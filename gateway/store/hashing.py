@@ -22,6 +22,11 @@ class Hashes:
         """`algorithms`: names as in `gateway.model.Digest`; raises Invalid for one that we do not know."""
         self._hashers = {name: _hasher(name) for name in {"sha256": None, **dict.fromkeys(algorithms)}}
 
+    def want(self, algorithms: Iterable[str]) -> None:
+        """Compute these too; only before the first byte. Raises Invalid."""
+        for name in algorithms:
+            self._hashers.setdefault(name, _hasher(name))
+
     def update(self, data: bytes) -> None:
         """Take the next bytes."""
         for hasher in self._hashers.values():

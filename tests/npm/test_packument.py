@@ -342,3 +342,15 @@ def test_no_manifest_breaks_its_document(members):
 
     assert "1.1.0" in json.loads(render.full(found, BASE))["versions"]
     assert "1.1.0" in json.loads(render.corgi(found, BASE))["versions"]
+
+
+def test_a_packument_whose_tarballs_are_all_on_another_host_says_which():
+    version = {
+        "name": "lib",
+        "version": "1.0.0",
+        "dist": {"tarball": "https://elsewhere.example/lib/-/lib-1.0.0.tgz", "shasum": "0" * 40},
+    }
+    body = json.dumps({"name": "lib", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}).encode()
+
+    with pytest.raises(UpstreamCorrupt, match="elsewhere.example"):
+        packument.parse("lib", Document(body, "application/json", "https://upstream.example/lib"), "up", frozenset())

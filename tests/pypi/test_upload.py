@@ -547,3 +547,14 @@ async def test_a_strict_repository_takes_what_is_well_made(start_gateway: StartG
         Digest.of(made.metadata or b"").hex
         == (await page(gateway, "foo")).files[made.filename]["core-metadata"]["sha256"]
     )
+
+
+async def test_a_digest_that_comes_after_the_file_is_checked_all_the_same(gateway: Gateway) -> None:
+    token = await gateway.token()
+    fields = content_first(fields_of(WHEEL, "foo", "1.0", blake2_256_digest="0" * 64))
+
+    refused = await send(gateway, fields, token)
+
+    assert refused.status == 400
+    assert b"blake2_256_digest" in refused.body
+    assert (await get(gateway, "simple/foo/")).status == 404

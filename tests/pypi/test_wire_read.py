@@ -297,3 +297,17 @@ def test_sidecars_are_asked_for_only_where_the_upstream_promised_them():
     assert form.sidecar_url(promised, "asc") is None
     assert form.sidecar_url(silent, "metadata") is None
     assert form.sidecar_url(hosted, "metadata") is None
+
+
+def test_a_page_whose_files_are_all_on_another_host_says_which():
+    body = json.dumps(
+        {
+            "meta": {"api-version": "1.0"},
+            "name": "foo",
+            "files": [{"filename": "foo-1.0.tar.gz", "url": "https://elsewhere.example/foo-1.0.tar.gz", "hashes": {}}],
+        }
+    ).encode()
+    document = Document(body, "application/vnd.pypi.simple.v1+json", "https://upstream.example/simple/foo/")
+
+    with pytest.raises(UpstreamCorrupt, match="elsewhere.example"):
+        read_page("foo", document, "up", frozenset())
