@@ -352,5 +352,5 @@ def test_a_packument_whose_tarballs_are_all_on_another_host_says_which():
     }
     body = json.dumps({"name": "lib", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}).encode()
 
-    with pytest.raises(UpstreamCorrupt, match="elsewhere.example"):
+    with pytest.raises(UpstreamCorrupt, match=r"elsewhere\.example"):
         packument.parse("lib", Document(body, "application/json", "https://upstream.example/lib"), "up", frozenset())

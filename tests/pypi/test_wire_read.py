@@ -309,5 +309,5 @@ def test_a_page_whose_files_are_all_on_another_host_says_which():
     ).encode()
     document = Document(body, "application/vnd.pypi.simple.v1+json", "https://upstream.example/simple/foo/")
 
-    with pytest.raises(UpstreamCorrupt, match="elsewhere.example"):
+    with pytest.raises(UpstreamCorrupt, match=r"elsewhere\.example"):
         read_page("foo", document, "up", frozenset())
