@@ -55,3 +55,14 @@ def test_public_registries_are_named_in_one_place() -> None:
     ]
 
     assert found == []
+
+
+def test_the_pages_name_files_that_are_there() -> None:
+    named = {
+        (page.name, path)
+        for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+        for path in re.findall(r"(?:`|\]\()((?:docs|tests|bench)/[\w./-]+)", page.read_text())
+    }
+
+    assert {one for one in named if not (ROOT / one[1]).exists()} == set()
+    assert len(named) > 20
