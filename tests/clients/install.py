@@ -3,9 +3,9 @@
 Idempotent: a tool whose stamp names the wanted pin is left alone, so a run with everything there takes milliseconds.
 Only ordinary clients and registries as this machine has them configured are used, and no install script of a package
 runs: whatever a tool would fetch afterwards is not needed. It must not touch anything outside `.clients/`, except that
-Debian packages come by apt-get when we are root.
+Debian packages come by apt-get when we are root; no service starts with them.
 
-    python -m tests.clients.install [python] [node] [debian] [peers]     default: python node debian
+    python -m tests.clients.install [python] [node] [debian] [containers] [peers]     default: all but peers
 """
 
 import fcntl
@@ -14,7 +14,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ PYTHON_TOOLS: Mapping[str, tuple[str, ...]] = {
     "hatch": ("hatch==1.18.2",),
     "flit": ("flit==4.2.0",),
     "build": ("build==1.6.1",),
+    "oras": ("oras==0.2.43",),
 }
 NODE_TOOLS: Mapping[str, str] = {
     "npm10": "npm:npm@10.9.3",
@@ -52,6 +54,16 @@ PEER_NODE: Mapping[str, str] = {"verdaccio": "6.10.4"}
 # Verdaccio asks for node-fetch by a tag; a registry mirror may know no tag but `latest`.
 PEER_OVERRIDES: Mapping[str, str] = {"node-fetch": "2.7.0"}
 DEBIAN: Mapping[str, str] = {"nginx": "nginx", "wrk": "wrk", "chromium": "chromium"}
+CONTAINERS: Mapping[str, str] = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "ctr": "containerd",
+    "podman": "podman",
+    "buildah": "buildah",
+    "skopeo": "skopeo",
+    "docker-registry": "docker-registry",
+}
+POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def is_required() -> bool:
@@ -65,12 +77,13 @@ def main(arguments: Sequence[str]) -> int:
         "python": lambda: _python(CLIENTS / "python", PYTHON_TOOLS),
         "node": lambda: _node(CLIENTS / "node", _manifest(NODE_TOOLS, optional=NODE_BINARY)),
         "debian": lambda: _debian(DEBIAN),
+        "containers": lambda: _debian(CONTAINERS),
         "peers": lambda: (
             _python(CLIENTS / "peers", PEER_PYTHON)
             + _node(CLIENTS / "peers", _manifest(PEER_NODE, overrides=PEER_OVERRIDES))
         ),
     }
-    wanted = list(arguments) or ["python", "node", "debian"]
+    wanted = list(arguments) or ["python", "node", "debian", "containers"]
     if unknown := [part for part in wanted if part not in parts]:
         print(f"unknown part {unknown[0]} (known: {', '.join(parts)})", file=sys.stderr)
         return 2
@@ -144,12 +157,26 @@ def _debian(packages: Mapping[str, str]) -> list[str]:
     missing = [binary for binary in packages if _debian_binary(binary) is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"clients: installing {' '.join(missing)}", file=sys.stderr)
-        # In runlevel 1 no package starts its service.
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        _run(["apt-get", "update", "-qq"], environment=environment)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends"]
-        _run([*install, *(packages[binary] for binary in missing)], environment=environment)
+        with _no_service_starts():
+            _run(["apt-get", "update", "-qq"], environment=environment)
+            _run([*install, *dict.fromkeys(packages[binary] for binary in missing)], environment=environment)
     return [binary for binary in packages if _debian_binary(binary) is None]
+
+
+@contextmanager
+def _no_service_starts() -> Iterator[None]:
+    """Answer "forbidden" (101) to every package that asks whether it may start its service, as containers' images do."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)
 
 
 def _debian_binary(name: str) -> str | None:
