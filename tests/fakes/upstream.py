@@ -229,6 +229,8 @@ class FaultyUpstream:
         self.seen.append(seen)
         async with self._came:
             self._came.notify_all()
+        if (refusal := self._refusal(seen)) is not None and not self._is_gone(seen.plain_path):
+            return refusal
         fault = self._fault_for(seen.plain_path)
         page = self._page(seen.plain_path)
         if fault is not None and fault.kind == "answer":
@@ -236,6 +238,15 @@ class FaultyUpstream:
         if page is None and (fault is None or fault.kind in {"slow", "corrupt"}):
             return web.Response(status=404, text="not found\n")
         return await send(request, self._prepared(seen, page or Page(b"x" * 1000)), fault)
+
+    def _refusal(self, seen: Seen) -> web.Response | None:  # noqa: ARG002 — for registries that ask who comes
+        """What is answered instead of the page to who may not have it; None: nothing."""
+        return None
+
+    def _is_gone(self, path: str) -> bool:
+        """Whether this path answers nobody, whoever comes: a refusal would be one more answer than there is."""
+        fault = self._faults.get(path, self._faults.get(None))
+        return fault is not None and fault.kind in {"down", "answer"} and fault.status not in {301, 302, 303, 307, 308}
 
     def _fault_for(self, path: str) -> Fault | None:
         key = path if path in self._faults else None
