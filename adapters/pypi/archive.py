@@ -16,9 +16,9 @@ from pathlib import Path
 
 from adapters.pypi import names
 from adapters.pypi.archive_tar import TarMember, read_tar_gz
-from adapters.pypi.archive_zip import check_directory
 from adapters.pypi.metadata import MAX_SIZE
 from gateway.errors import Invalid, NameMismatch
+from gateway.zip_files import check_directory
 
 RATIO = 50
 RATIO_FROM = 64 * 1024**2  # bytes below which any ratio is harmless

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapters.pypi import names
-from adapters.pypi.form import Data, Event, Part
 from gateway.errors import DigestMismatch, Gone, Invalid, NameMismatch, TooLarge
+from gateway.web.form import Data, Event, Part
 
 DIGESTS = {"md5_digest": "md5", "sha256_digest": "sha256", "blake2_256_digest": "blake2b_256"}
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from adapters.pypi import names, strict
 from adapters.pypi.archive import read_archive
 from adapters.pypi.attestations import fitting_attestations, provenance
-from adapters.pypi.form import FormReader, Part
 from adapters.pypi.metadata import Metadata, check_metadata, parse_metadata
 from adapters.pypi.submission import Claim, Submission, check_action, check_claim, check_digests, promised
 from gateway.errors import AlreadyExists, Forbidden, GatewayError, Invalid
 from gateway.model import Digest, File, Scope
 from gateway.publish import NewFile
 from gateway.store.hashing import Hashes
+from gateway.web.form import FormReader, Part
 
 if TYPE_CHECKING:
     from gateway.store.blobs import Upload

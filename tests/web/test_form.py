@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.pypi.form import MAX_PARTS, Data, End, FormReader, Part
 from gateway.errors import Invalid
+from gateway.web.form import MAX_PARTS, Data, End, FormReader, Part
 
 BOUNDARY = "----WebKitFormBoundaryX"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
