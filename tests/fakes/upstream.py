@@ -3,6 +3,7 @@
     async with FaultyUpstream() as fake:
         fake.pypi("acme-tool", {"1.0": wheel()})
         fake.npm("acme-tool", {"1.0.0": tarball()})
+        fake.maven("com.acme:tool", {"1.0": library()})
         fake.serve("/any/path", b"body", "text/plain")
         fake.fault(slow(rate=1000), "/any/path")
         ...
@@ -30,6 +31,7 @@ from aiohttp import web
 from gateway.config import UpstreamConfig
 from tests.fakes.artifacts import Artifact, Recipe, sdist, tarball, wheel
 from tests.fakes.faults import Fault
+from tests.fakes.maven import pages
 from tests.fakes.registries import Page, normalized, packument, simple_page, simple_root
 from tests.fakes.sending import Prepared, send
 
@@ -122,9 +124,13 @@ class FaultyUpstream:
     def npm_url(self) -> str:
         return f"{self.url}npm/"
 
+    @property
+    def maven_url(self) -> str:
+        return f"{self.url}maven2/"
+
     def config(self, kind: str = "pypi", **more: Any) -> UpstreamConfig:
         """The configuration of an upstream of this type that is this server: quick to give up, unless told otherwise."""
-        url = {"pypi": self.pypi_url, "npm": self.npm_url}.get(kind, self.url)
+        url = {"pypi": self.pypi_url, "npm": self.npm_url, "maven": self.maven_url}.get(kind, self.url)
         return UpstreamConfig(type=kind, url=url, **{"retries": 0, "connect_timeout": 2.0, "read_timeout": 5.0, **more})
 
     # ── what ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,6 +177,12 @@ class FaultyUpstream:
         for _, _, artifact in built:
             self.serve(f"/npm/{name}/-/{artifact.filename}", artifact.body)
         return [artifact for _, _, artifact in built]
+
+    def maven(self, name: str, versions: Mapping[str, Recipe]) -> list[Artifact]:
+        """Serve a package `group:artifact`: version → library(). Replaces its metadata, not files of other versions."""
+        built = [(version, recipe.build(name, version)) for version, recipe in versions.items()]
+        self.pages.update({f"/maven2/{path}": page for path, page in pages(name, built)})
+        return [artifact for _, artifact in built]
 
     # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────
     def fault(self, fault: Fault, path: str | None = None) -> None:

@@ -17,6 +17,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from tests.fakes import faults
 from tests.fakes.artifacts import sdist, tarball, wheel
+from tests.fakes.maven import library
 from tests.fakes.registries import ABBREVIATED, JSON_PAGE
 from tests.fakes.upstream import CONTROL, FaultyUpstream
 
@@ -117,6 +118,20 @@ async def test_a_package_is_served_full_and_abbreviated(fake: FaultyUpstream) ->
     assert "time" not in short
     assert short["versions"]["1.0.0"]["deprecated"] == "old"
     assert await got(full["versions"]["1.0.0"]["dist"]["tarball"]) == built.body
+
+
+async def test_a_library_is_served_with_its_pom_metadata_and_checksums(fake: FaultyUpstream) -> None:
+    fake.maven("com.acme:tool", {"1.0": library(), "1.1": library(dependencies=("com.acme:base:1.0",))})
+    base = f"{fake.maven_url}com/acme/tool/"
+
+    metadata = await got(f"{base}maven-metadata.xml")
+    pom = await got(f"{base}1.1/tool-1.1.pom")
+    jar = await got(f"{base}1.1/tool-1.1.jar")
+
+    assert b"<versions><version>1.0</version><version>1.1</version></versions>" in metadata
+    assert b"<artifactId>base</artifactId><version>1.0</version>" in pom
+    assert zipfile.ZipFile(io.BytesIO(jar)).read("com/acme/tool.txt") == b"1.1\n"
+    assert await got(f"{base}1.1/tool-1.1.jar.sha1") == hashlib.sha1(jar).hexdigest().encode()
 
 
 async def test_a_stopped_fake_comes_back_at_the_same_address(fake: FaultyUpstream) -> None:
