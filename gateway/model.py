@@ -143,8 +143,11 @@ class Repository:
 
 
 def matches(pattern: str, package: str) -> bool:
-    """Whether a canonical package name matches a pattern; `*` matches anything, `prefix.**` also the prefix itself."""
-    if pattern.endswith((".**", "/**")) and package == pattern[:-3]:
+    """Whether a canonical package name matches a pattern; `*` matches anything.
+
+    `prefix.**` also matches the prefix itself, alone or qualifying a name: `com.acme.**` has `com.acme:tool`.
+    """
+    if pattern.endswith((".**", "/**")) and package.partition(":")[0] == pattern[:-3]:
         return True
     return fnmatchcase(package, pattern)
 

@@ -57,6 +57,7 @@ class Call:
         self.headers = request.headers
         self.method = request.method
         self.accept = request.headers.get("Accept", "")
+        self._is_awaited = request.headers.get("Expect", "").lower() == "100-continue"
 
     @cached_property
     def pull(self) -> Pull:
@@ -92,10 +93,17 @@ class Call:
         """A rendered document: ETag, 304, compression and HEAD are handled here."""
         return page_answer(page, self.request)
 
-    def file(self, file: OpenFile, *, content_type: str = "application/octet-stream", headers: Headers = ()) -> Answer:
+    def file(
+        self,
+        file: OpenFile,
+        *,
+        content_type: str = "application/octet-stream",
+        headers: Headers = (),
+        is_immutable: bool = True,
+    ) -> Answer:
         """A file's bytes: Range, If-Range, If-None-Match and HEAD are handled here."""
         share = "private" if self.repository.visibility is not Visibility.PUBLIC else "public"
-        control = ("Cache-Control", f"{share}, max-age=365000000, immutable")
+        control = ("Cache-Control", f"{share}, {'max-age=365000000, immutable' if is_immutable else 'no-cache'}")
         return FileAnswer(file, (("Content-Type", content_type), control, *headers))
 
     def json(self, value: Any, status: int = 200, headers: Headers = ()) -> Answer:
@@ -144,10 +152,17 @@ class Call:
         return b"".join(parts)
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-        """The raw body as it comes; raises TooLarge over `limit` bytes."""
+        """The raw body as it comes; raises TooLarge over `limit` bytes.
+
+        A client that waits for leave to send (`Expect: 100-continue`) has it from here on: whoever may not write is
+        refused before, and never sends the body.
+        """
         declared = self.request.content_length
         if declared is not None and declared > limit:
             raise TooLarge(f"the body has {declared} bytes, more than {limit}")
+        if self._is_awaited and self.request.transport is not None:
+            self._is_awaited = False
+            self.request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         size = 0
         async for chunk in self.request.content.iter_any():
             size += len(chunk)
@@ -157,6 +172,8 @@ class Call:
 
     async def drain(self) -> None:
         """Read and drop what is left of the body, so that the client sees our answer rather than a reset."""
+        if self._is_awaited:
+            return  # it has sent nothing yet
         limit = self.services.config.server.max_upload_size
         left = limit
         async for chunk in self.request.content.iter_any():

@@ -276,7 +276,7 @@ class Mount:
 
     def _refuse(self, asked: Asked, error: GatewayError) -> Answer:
         adapter = asked.adapter
-        realm = f"{asked.repository.key.owner}/{asked.repository.key.name}" if asked.repository else "entrepot"
+        realm = _realm(asked.repository) if asked.repository else "entrepot"
         scheme = adapter.challenge if adapter is not None else "Bearer"
         format_ = adapter.format if adapter is not None else None
         return answer_for(error, format_, asked.accept, f'{scheme} realm="{realm}"')
@@ -367,8 +367,6 @@ class Mount:
         )
         if match.route.scope is not None:
             self._admit(call, match.route.scope)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # admitted, so the body may come
         try:
             return await match.route.handler(call)
         finally:
@@ -464,6 +462,12 @@ class Mount:
                 request.headers.get("User-Agent", ""),
             )
         )
+
+
+def _realm(repository: Repository) -> str:
+    """What the challenge names: several clients choose credentials by host and realm, so it can be configured."""
+    realm = str(repository.settings.get("realm") or f"{repository.key.owner}/{repository.key.name}")
+    return "".join(letter for letter in realm if letter.isprintable() and letter not in '"\\')
 
 
 def _small(answer: FileAnswer) -> tuple[bytes, bytes, bytes] | None:
