@@ -20,7 +20,7 @@ from gateway.compose import address_of, open_services, prepare, tend
 from gateway.config import Config
 from gateway.own import OwnAddresses
 from gateway.services import Services
-from gateway.ui.routes import repository_location
+from gateway.ui.places import repository_location
 from gateway.web.fast import FastServer
 from gateway.web.metrics import clear
 from gateway.web.mount import Mount

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
@@ -19,8 +19,6 @@ from gateway.errors import Forbidden, GatewayError, MethodNotAllowed
 from gateway.housekeeping import Housekeeping
 from gateway.services import Services
 from gateway.store.traffic import Traffic
-from gateway.ui.call import UiServices, Visit
-from gateway.ui.routes import dispatch as dashboard
 from gateway.web.access_log import LogWriter
 from gateway.web.admin import dispatch as control
 from gateway.web.answers import Answer
@@ -28,6 +26,9 @@ from gateway.web.control.call import AdminServices
 from gateway.web.metrics import CONTENT_TYPE, Metrics
 from gateway.web.mount import Asked, Own
 from gateway.web.observe import Observer
+
+if TYPE_CHECKING:
+    from gateway.ui.call import UiServices
 
 _LEAST_SPACE = 64 * 1024**2  # bytes that must be free for us to be ready
 
@@ -40,7 +41,8 @@ class OwnAddresses:
         self.observer = observer
         self.authenticator = Authenticator(services.identities, services.database, services.config.auth)
         self.is_listening = False
-        self._dashboard = UiServices.of(services, adapters, self.authenticator)
+        self._adapters = adapters
+        self._dashboard: UiServices | None = None
         self._admin = AdminServices(
             identities=services.identities,
             repositories=services.repositories,
@@ -117,10 +119,16 @@ class OwnAddresses:
         return await control(self._admin, request, asked.actor, asked.request_id)
 
     async def _ui(self, request: web.BaseRequest, asked: Asked) -> Answer:
+        # The pages and Jinja2 are a good part of a start's imports; many a process never shows one.
+        from gateway.ui.call import UiServices, Visit  # noqa: PLC0415
+        from gateway.ui.routes import dispatch  # noqa: PLC0415
+
+        if self._dashboard is None:
+            self._dashboard = UiServices.of(self.services, self._adapters, self.authenticator)
         client = asked.client
         actor = asked.actor or nobody(client.address)
         visit = Visit(asked.path, actor, client.address, client.scheme == "https", asked.root, asked.request_id)
-        return await dashboard(self._dashboard, request, visit)
+        return await dispatch(self._dashboard, request, visit)
 
     async def _metrics(self, request: web.BaseRequest, asked: Asked) -> Answer:
         _only_get(request)

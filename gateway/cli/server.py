@@ -20,6 +20,7 @@ from gateway.config import Config
 from gateway.errors import Blocked, GatewayError, Unknown
 from gateway.logs import check_level, set_up
 from gateway.store.database import Database
+from gateway.upstream import authorities
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.registry import Upstream, build_upstreams
 from gateway.wanted import configured
@@ -158,7 +159,7 @@ async def _server(address: str) -> Finding:
     try:
         async with (
             aiohttp.ClientSession(timeout=_PATIENCE) as session,
-            session.get(f"{address}-/health", allow_redirects=False) as response,
+            session.get(f"{address}-/health", allow_redirects=False, ssl=await authorities.load()) as response,
         ):
             return ("ok" if response.status == 200 else "warning", "server", f"{address} answers {response.status}")
     except (aiohttp.ClientError, TimeoutError, OSError):

@@ -24,10 +24,10 @@ from gateway.permit import Permit
 from gateway.services import Services
 from gateway.store.traffic import Traffic
 from gateway.ui import render
+from gateway.ui.places import PREFIX, redirect
 from gateway.web.answers import Answer
 from gateway.web.sessions import csrf_token, require_same_site
 
-PREFIX = "/-/ui/"
 CSRF_FIELD = "csrf"
 _LONGEST_FORM = 64 * 1024
 
@@ -150,7 +150,7 @@ class UiCall:
 
     def redirect(self, path: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         """See another page below our prefix."""
-        return render.redirect(PREFIX + path, headers)
+        return redirect(PREFIX + path, headers)
 
     # ── forms ────────────────────────────────────────────────────────────────────────────────────────────────────
     async def changes(self) -> dict[str, str]:

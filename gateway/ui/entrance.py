@@ -5,7 +5,8 @@ import re
 from gateway.auth.claim import CLAIM_KIND, redeem_claim
 from gateway.auth.tokens import sha256
 from gateway.errors import Conflict, Forbidden, GatewayError, Invalid, Throttled, Unauthenticated
-from gateway.ui.call import PREFIX, UiCall
+from gateway.ui.call import UiCall
+from gateway.ui.places import PREFIX
 from gateway.web.answers import Answer
 from gateway.web.sessions import ended_cookie, session_cookie
 

@@ -14,23 +14,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.ui import figures
+from gateway.ui.places import SAFETY
 from gateway.web.answers import Answer
 
 _HERE = Path(__file__).parent
 _FIXED = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
 _MARK = hashlib.sha256(b"".join(_FIXED.values())).hexdigest()[:16]
-
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_SAFETY = (
-    ("Content-Security-Policy", _POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
 
 
 def _moment(at: float | None) -> str:
@@ -57,15 +46,10 @@ _environment.globals["style_mark"] = _MARK
 def page(template: str, context: dict[str, Any], status: int = 200) -> Answer:
     """A page from a template of ours."""
     body = _environment.get_template(template).render(context).encode("utf-8", "backslashreplace")
-    return Answer(status, (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *_SAFETY), body)
+    return Answer(status, (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"), *SAFETY), body)
 
 
 def fixed(name: str, content_type: str) -> Answer:
     """A file that never changes at its address: the address holds a mark of all of them."""
     kept = ("Cache-Control", "public, max-age=31536000, immutable")
-    return Answer(200, (("Content-Type", content_type), kept, *_SAFETY), _FIXED[name])
-
-
-def redirect(location: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """See another page of ours (RFC 9110 §15.4.4); `location` is a path that we made."""
-    return Answer(303, (("Location", location), ("Cache-Control", "no-store"), *_SAFETY, *headers))
+    return Answer(200, (("Content-Type", content_type), kept, *SAFETY), _FIXED[name])

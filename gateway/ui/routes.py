@@ -5,9 +5,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.errors import GatewayError, MethodNotAllowed, Unauthenticated
-from gateway.model import Actor, RepositoryKey
+from gateway.model import Actor
 from gateway.ui import account, browse, entrance, overview, render
-from gateway.ui.call import PREFIX, UiCall, UiRoute, UiServices, Visit
+from gateway.ui.call import UiCall, UiRoute, UiServices, Visit
+from gateway.ui.places import PREFIX
 from gateway.web.answers import Answer
 from gateway.web.paths import RouteTable
 from gateway.web.sessions import read_session
@@ -61,14 +62,6 @@ async def dispatch(ui: UiServices, request: web.BaseRequest, visit: Visit) -> An
         return _failed(call, error)
     except GatewayError as error:
         return _failed(call, error)
-
-
-def repository_location(key: RepositoryKey) -> Answer:
-    """Lead a browser from a repository's root to its page, where its session counts.
-
-    The session's cookie is only for the dashboard, so that package clients' addresses never see it.
-    """
-    return render.redirect(f"{PREFIX}repositories/{quote(str(key))}")
 
 
 def _actor(ui: UiServices, visit: Visit, session: str | None) -> Actor | None:

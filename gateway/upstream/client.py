@@ -23,7 +23,7 @@ from yarl import URL
 
 from gateway.errors import Blocked, FileUnknown, PathInvalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
-from gateway.upstream import addresses, cache_control
+from gateway.upstream import addresses, authorities, cache_control
 from gateway.upstream.bodies import Chunks, drain, extent, read_document
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.hosts import Host, UpstreamHealth
@@ -119,7 +119,7 @@ class UpstreamClient:
         ssl_context: ssl.SSLContext | None = None,
         connections: int = 256,
     ) -> None:
-        """ssl_context: None for the system's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR at start."""
+        """ssl_context: None for that of `authorities`."""
         self._proxies = Proxies(environ)
         self._clock = clock
         self._now = now
@@ -132,9 +132,7 @@ class UpstreamClient:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=self._ssl_context or True, limit=self._connections, keepalive_timeout=30.0
-            ),
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=30.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -290,12 +288,18 @@ class UpstreamClient:
                 headers=headers,
                 data=request.body,
                 allow_redirects=False,
+                ssl=await self._tls(),
                 proxy=self._proxies.find(request.url),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=config.connect_timeout, sock_read=config.read_timeout
                 ),
             )
         return _Answer(response, host, request.url)
+
+    async def _tls(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            self._ssl_context = await authorities.load()
+        return self._ssl_context
 
     async def _judged(self, upstream: Upstream, request: _Request, answer: _Answer) -> _Answer:
         """The answer if it is one we asked for; otherwise its body is dropped and an error says what came."""

@@ -9,7 +9,7 @@ from gateway.auth import tokens
 from gateway.auth.claim import ensure_claim
 from gateway.model import RepositoryKey, Scope, Visibility
 from gateway.store.rows import AuditEntry
-from gateway.ui.routes import repository_location
+from gateway.ui.places import repository_location
 from tests.ui.conftest import PASSWORD
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
