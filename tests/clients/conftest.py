@@ -1,18 +1,27 @@
-"""Fixtures of the client tests: fresh worlds, gateways that end with the test, and a fake upstream in a thread."""
+"""Fixtures of the client tests: fresh worlds, gateways that end with the test, fake upstreams in a thread, daemons."""
 
 import asyncio
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from tests.clients.containers import Machine
+from tests.clients.daemons import Containerd, DebianRegistry, Dockerd
 from tests.clients.gateway import Gateway
+from tests.clients.install import is_required
 from tests.clients.tools import World
+from tests.fakes.containers import ContainerUpstream
 from tests.fakes.upstream import FaultyUpstream
+
+Upstream = TypeVar("Upstream", bound=FaultyUpstream)
 
 
 @pytest.fixture
@@ -42,10 +51,51 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FaultyUpstream]:
     """A fake upstream that serves from a thread, since these tests wait for processes; one for each module."""
+    with _in_a_thread(FaultyUpstream()) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def images() -> Iterator[ContainerUpstream]:
+    """A fake container registry in a thread of its own; one for each module."""
+    with _in_a_thread(ContainerUpstream()) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Dockerd]:
+    """The one docker daemon of a run."""
+    _require_root()
+    with _short_folder() as folder, Dockerd(folder) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def containerd() -> Iterator[Containerd]:
+    """The one containerd of a run."""
+    _require_root()
+    with _short_folder() as folder, Containerd(folder) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def debian_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
+    """Debian's docker-registry, empty; one for each module."""
+    with DebianRegistry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
+
+
+@pytest.fixture
+def machine(world: World, dockerd: Dockerd, containerd: Containerd) -> Machine:
+    """A computer with every container tool, on which nobody is logged in."""
+    return Machine(world, dockerd, containerd)
+
+
+@contextmanager
+def _in_a_thread(upstream: Upstream) -> Iterator[Upstream]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fake upstream")
     thread.start()
-    upstream = FaultyUpstream()
     try:
         asyncio.run_coroutine_threadsafe(upstream.start(), loop).result(10)
         yield upstream
@@ -54,3 +104,19 @@ def fake() -> Iterator[FaultyUpstream]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+def _require_root() -> None:
+    """Daemons that mount need it; where CI=true, its lack is a failure."""
+    if os.geteuid() != 0:
+        (pytest.fail if is_required() else pytest.skip)("a container daemon needs root")
+
+
+@contextmanager
+def _short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for the name of a socket (107 bytes)."""
+    folder = Path(tempfile.mkdtemp(prefix="ent-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

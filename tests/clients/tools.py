@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.install import CLIENTS, is_required
+from tests.clients.install import CLIENTS, CONTAINERS, is_required
 
 PASSED_ON = (
     "SSL_CERT_FILE",
@@ -33,6 +33,7 @@ PASSED_ON = (
 )
 LOOPBACK = "127.0.0.1,localhost,::1"
 PYTHON = Path(sys.base_prefix) / "bin"
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _MODULES = CLIENTS / "node" / "node_modules"
 _JAVA = CLIENTS / "java"
@@ -44,6 +45,8 @@ _JAVA_COMMANDS = {
 _JAVA_PROGRAMS = {"coursier": "coursier.cli.Coursier"}
 _ON_THE_PATH = {"mvn38": "mvn", "gradle": "gradle"}
 _PYTHON_SCRIPTS = {"twine7": "twine", "twine6": "twine", "build": "pyproject-build"}
+# Started through their interpreter; oras-py is a library, which the caller gives a script to.
+_PYTHON_MODULES = {"pip": ("-m", "pip"), "oras": ()}
 _NODE_SCRIPTS = {
     "npm10": "npm10/bin/npm-cli.js",
     "npm11": "npm11/bin/npm-cli.js",
@@ -122,9 +125,12 @@ def find(name: str) -> tuple[str, ...] | None:
     if name in _JAVA_PROGRAMS:
         folder = _JAVA / name
         return ("java", "-cp", f"{folder}/*", _JAVA_PROGRAMS[name]) if folder.is_dir() else None
-    if name == "pip":
-        python = CLIENTS / "python" / "pip" / "bin" / "python"
-        return (str(python), "-m", "pip") if python.is_file() else None
+    if name in CONTAINERS:
+        found_at = shutil.which(name, path=SYSTEM_PATH)
+        return None if found_at is None else (found_at,)
+    if name in _PYTHON_MODULES:
+        python = CLIENTS / "python" / name / "bin" / "python"
+        return (str(python), *_PYTHON_MODULES[name]) if python.is_file() else None
     script = CLIENTS / "python" / name / "bin" / _PYTHON_SCRIPTS.get(name, name)
     if script.is_file():
         return (str(script),)
@@ -159,7 +165,7 @@ class World:
             **passed,
             "NO_PROXY": LOOPBACK,
             "no_proxy": LOOPBACK,
-            "PATH": ":".join([*path, str(PYTHON), "/usr/bin", "/bin"]),
+            "PATH": ":".join([*path, str(PYTHON), SYSTEM_PATH]),
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
@@ -170,6 +176,7 @@ class World:
             "COLUMNS": "1000",
             **_python_settings(self.home),
             **_npm_settings(self.home),
+            **_container_settings(self.home),
             **_java_settings(self.home),
             **(extra or {}),
         }
@@ -271,4 +278,15 @@ def _java_settings(home: Path) -> dict[str, str]:
         "GRADLE_USER_HOME": str(home / ".gradle"),
         "COURSIER_CACHE": str(home / ".cache" / "coursier"),
         "COURSIER_CONFIG_DIR": str(home / ".config" / "coursier"),
+    }
+
+
+def _container_settings(home: Path) -> dict[str, str]:
+    """docker, and podman, buildah and skopeo; the files are written by `tests.clients.containers`."""
+    return {
+        "DOCKER_CONFIG": str(home / ".docker"),
+        "REGISTRY_AUTH_FILE": str(home / "auth.json"),
+        "CONTAINERS_STORAGE_CONF": str(home / "storage.conf"),
+        "CONTAINERS_REGISTRIES_CONF": str(home / "registries.conf"),
+        "BUILDAH_ISOLATION": "chroot",
     }
