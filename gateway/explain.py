@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.documents import Held
+from gateway import listings
 from gateway.errors import GatewayError, RepositoryUnknown
-from gateway.format import Document
 from gateway.layers import Layer, Ownership, ownership
-from gateway.model import HOSTED_LAYER, Listing, RepositoryKey
+from gateway.listings import HeldListing
+from gateway.model import HOSTED_LAYER, RepositoryKey
 from gateway.services import Services
 
 
@@ -116,13 +116,10 @@ class _Story:
         assert upstream is not None
         format_ = services.formats[layer.repository.key.type]
 
-        def parse(document: Document) -> Listing:
-            return format_.parse_listing(self._package, document, upstream.name, upstream.hosts)
-
-        held = await services.documents.get(upstream, format_.ask_listing(self._package), parse)
+        held = await listings.hold(services.documents, format_, upstream, self._package)
         if held is None:
             return "absent", f"{upstream.url} says there is no such package"
-        listing = await services.documents.read(held, parse)
+        listing = await listings.read(services.documents, format_, held, self._package)
         self.freshness = held.freshness
         for version in dict.fromkeys(file.version for file in listing.files):
             if version in self.seen:
@@ -131,6 +128,6 @@ class _Story:
         return "answers", f"{len(listing.files)} files, {_age(held)}"
 
 
-def _age(held: Held) -> str:
-    seconds = max(0, int(time.time() - held.row.fetched_at))
+def _age(held: HeldListing) -> str:
+    seconds = max(0, int(time.time() - held.fetched_at))
     return f"confirmed {seconds} s ago, fresh for {int(held.remaining)} s more ({held.freshness})"

@@ -1,8 +1,8 @@
 """The half of an adapter that never awaits: what the core asks of an ecosystem's names and documents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.errors import GatewayError
 from gateway.model import File, Listing
@@ -65,4 +65,47 @@ class Format(Protocol):
 
     def sidecar_url(self, file: File, kind: str) -> str | None:
         """Where an upstream keeps a sidecar (`metadata`, `asc`, …) of a file, or None."""
+        ...
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A format whose upstreams say in a directory where all other documents are; what a `Format` may be besides."""
+
+    def ask_directory(self) -> Ask:
+        """How to ask for the directory."""
+        ...
+
+    def parse_directory(self, document: Document) -> Listing:
+        """A listing of nothing, whose facts say where things are; raises UpstreamCorrupt."""
+        ...
+
+    def locate(self, package: str, directory: Listing) -> Ask:
+        """How to ask this upstream for everything it has of one package, instead of `ask_listing`."""
+        ...
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """A format whose listings may be spread over several documents, each of which `parse_listing` reads."""
+
+    def ask_rest(self, listing: Listing) -> tuple[Ask, ...]:
+        """The documents that the leading one names; none where it is whole."""
+        ...
+
+    def join(self, listing: Listing, rest: Sequence[Listing]) -> Listing:
+        """The leading document and the others as one listing."""
+        ...
+
+
+@runtime_checkable
+class Promising(Protocol):
+    """A format whose upstreams promise the hashes of a file in a document of its own."""
+
+    def ask_promise(self, file: File) -> Ask | None:
+        """How to ask for it; None where the listing promised them already, or nobody does."""
+        ...
+
+    def read_promise(self, file: File, document: Document | None) -> File:
+        """The file with what the document promises (None: there is no such document); raises UpstreamCorrupt."""
         ...

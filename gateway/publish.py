@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway import listings
 from gateway.errors import Blocked, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
 from gateway.layers import ownership
 from gateway.model import HOSTED_LAYER, Actor, Digest, OwnerMode, Repository, Scope
@@ -218,7 +219,7 @@ class Publish:
         for layer in ownership(self._services, self.repository, package).upstreams():
             assert layer.upstream is not None
             try:
-                held = await self._services.documents.get(layer.upstream, self._format.ask_listing(package))
+                held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
             except (UpstreamTrouble, UpstreamCorrupt, Blocked):
                 continue
             if held is not None:

@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from isal import igzip
 
-from gateway.documents import Held, Parse
+from gateway import listings
 from gateway.errors import FileUnknown, PackageUnknown
 from gateway.format import Ask, Document
 from gateway.layers import Layer, Ownership, flatten, ownership
+from gateway.listings import HeldListing
 from gateway.model import HOSTED_LAYER, Actor, Digest, File, Listing, OwnerMode, Page, Repository, Scope, Visibility
 from gateway.opened import OpenFile, etag_of, warm_file
 from gateway.permit import Permit
@@ -49,14 +50,14 @@ class _Source:
 
     layer: Layer
     hosted: HostedPackage | None = None
-    held: Held | None = None
+    held: HeldListing | None = None
 
     @property
     def identity(self) -> tuple[object, ...]:
         if self.hosted is not None:
             return (HOSTED_LAYER, self.layer.repository.id, self.hosted.row.revision)
         assert self.held is not None
-        return (self.held.upstream.name, self.held.row.digest)
+        return self.held.identity
 
 
 class Pull:
@@ -158,8 +159,15 @@ class Pull:
         self._permit.require(Scope.READ)
         for layer in self._visible():
             if layer.upstream is not None:
-                held = await self._services.documents.get(layer.upstream, ask)
-                return None if held is None else await self._services.documents.load(held)
+                return await listings.document(self._services.documents, layer.upstream, ask)
+        return None
+
+    async def upstream_directory(self) -> Listing | None:
+        """Where the first upstream says that its documents are; None where there is none, or no such thing."""
+        self._permit.require(Scope.READ)
+        for layer in self._visible():
+            if layer.upstream is not None:
+                return await listings.directory(self._services.documents, self._format, layer.upstream)
         return None
 
     async def post_upstream(self, path: str, body: bytes, content_type: str) -> Document | None:
@@ -206,8 +214,7 @@ class Pull:
                 break
         for layer in self._readable(owned.upstreams(), package, owned):
             assert layer.upstream is not None
-            parse = self._parse(package, layer.upstream)
-            held = await self._services.documents.get(layer.upstream, self._format.ask_listing(package), parse)
+            held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
             if held is not None:
                 sources.append(_Source(layer, held=held))
                 break
@@ -224,20 +231,8 @@ class Pull:
     async def _one_listing(self, package: str, source: _Source) -> Listing:
         if source.hosted is not None:
             return _hosted_listing(package, source.hosted)
-        held = source.held
-        assert held is not None
-        parse = self._parse(package, held.upstream)
-        try:
-            return await self._services.documents.read(held, parse)
-        except FileUnknown:  # evicted, or spoilt on our disk
-            await self._services.documents.forget(held)
-        again = await self._services.documents.get(held.upstream, self._format.ask_listing(package), parse)
-        if again is None:
-            raise PackageUnknown(f"no package {package} in {self.repository.key}")
-        return await self._services.documents.read(again, parse)
-
-    def _parse(self, package: str, upstream: Upstream) -> Parse:
-        return lambda document: self._format.parse_listing(package, document, upstream.name, upstream.hosts)
+        assert source.held is not None
+        return await listings.read(self._services.documents, self._format, source.held, package)
 
     def _with_freshness(self, page: Page, sources: list[_Source]) -> Page:
         """The page with headers that depend on now: how long clients may keep it, and whether it is stale."""
@@ -287,6 +282,8 @@ class Pull:
             listing = await self._one_listing(package, source)
             file = listing.find(filename)
             if file is not None and file.url is not None and sha256 in {None, file.sha256}:
+                file = await listings.promised(self._services.documents, self._format, source.held.upstream, file)
+                assert file.url is not None
                 return self._cold(source.layer, package, filename, file.url, file.hashes, file.size, file)
         raise FileUnknown(f"{package} has no file {filename}")
 
@@ -365,7 +362,7 @@ def _finish(rendered: Rendered, variant: str) -> Page:
 
 
 def _weight(sources: list[_Source]) -> int:
-    return max((source.held.row.size if source.held is not None else 0) for source in sources)
+    return max((source.held.size if source.held is not None else 0) for source in sources)
 
 
 async def _off_loop(weight: int, work: Callable[[], T]) -> T:
