@@ -1,16 +1,17 @@
 """What an ecosystem's adapter hands to the core: one value, found by the entry-point group `gateway.adapters`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from gateway.errors import Unauthenticated
 from gateway.format import Format
-from gateway.model import Scope
+from gateway.model import Repository, RepositoryKey, Scope
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer
-    from gateway.web.call import Call
+    from gateway.web.call import Call, HostCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,50 @@ class Route:
     pattern: str
     handler: "Callable[[Call], Awaitable[Answer]]"
     scope: Scope | None = Scope.READ
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """One method and path at the root of the host that belongs to no repository; patterns as for `Route`."""
+
+    method: str
+    pattern: str
+    handler: "Callable[[HostCall], Awaitable[Answer]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an address at the root of the host leads: to a repository, or for None to the host's own routes.
+
+    rest: the raw path below the repository, as if it had come by the repository's own address. outer: what stands for
+    its beginning `inner` in addresses that the client is told.
+    """
+
+    key: RepositoryKey | None
+    rest: str
+    inner: str = ""
+    outer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """A request that was answered 401. root, base: our external addresses; base is empty outside of a repository.
+
+    rest: the decoded path below the repository. place: how it was found, None by the repository's own address.
+    """
+
+    method: str
+    root: str
+    base: str
+    rest: str
+    key: RepositoryKey | None
+    place: Place | None
+    query: Mapping[str, str]
+    error: Unauthenticated
+
+
+Locate = Callable[[str, Mapping[str, str], Iterable[Repository]], Place | None]
+"""Raw path, query and all repositories of the type → the place, or None for an address that leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +91,9 @@ class Adapter:
     upstream: name of the preset that the ready repository `local/main` falls through to.
     normalize_path: undoes an encoding that this ecosystem's clients really send (npm's `%2f` in a scope) in a raw,
     still percent-encoded path; whatever is left over is refused. challenge: the `WWW-Authenticate` scheme.
+    challenge_for: makes the whole challenge instead. claims: first segments of the host's root that are this adapter's,
+    led on by `locate` and `host_routes`. signs_in: paths below a repository whose handlers read credentials themselves.
+    hides_by_403: a repository that is not there is refused as one that the actor may not read.
     snippets: client name → configuration to paste. hides_by_404: an actor without a grant is told "unknown" for names
     that it may not see, since its clients do not fall through on 404.
     """
@@ -60,6 +108,12 @@ class Adapter:
     normalize_path: Callable[[str], str] = str
     snippets: Mapping[str, Callable[[SnippetContext], str]] = field(default_factory=dict)
     hides_by_404: bool = False
+    hides_by_403: bool = False
+    challenge_for: Callable[[Challenged], str] | None = None
+    claims: tuple[str, ...] = ()
+    locate: Locate | None = None
+    host_routes: tuple[HostRoute, ...] = ()
+    signs_in: frozenset[str] = frozenset()
 
 
 def load_adapters() -> tuple[Adapter, ...]:

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.adapter import Adapter
 from gateway.auth.claim import ensure_claim
+from gateway.auth.passes import prepare_seals
 from gateway.config import Config, RepositoryConfig
 from gateway.denials import Denials
 from gateway.documents import Documents
@@ -22,9 +23,12 @@ from gateway.store.blob_rows import BlobRows
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
+from gateway.store.graph import GraphRows
 from gateway.store.identities import Identities
 from gateway.store.packages import Packages
 from gateway.store.repositories import Repositories
+from gateway.store.resumable import Resumables
+from gateway.store.settings import Settings
 from gateway.store.spool import Spools
 from gateway.store.traffic import Traffic
 from gateway.tasks import Flights, Tasks
@@ -60,6 +64,8 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
                 repositories=Repositories(database),
                 packages=Packages(database),
                 blob_rows=BlobRows(database),
+                graph=GraphRows(database),
+                resumables=Resumables(hosted),
                 identities=Identities(database),
                 audit=audit,
                 hosted=hosted,
@@ -94,6 +100,7 @@ async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
         if not wanted:
             await _make_ready(config, adapters, repositories, Identities(database))
         _warn_of_leftovers(repositories, set(wanted))
+        await prepare_seals(Settings(database))
         await ensure_claim(config.data, Identities(database), address_of(config))
     finally:
         database.close()

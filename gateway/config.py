@@ -100,11 +100,17 @@ class RepositoryConfig:
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """Failures: after `max_failures` bad credentials within `failure_window` seconds an address gets 429."""
+    """Failures: after `max_failures` bad credentials within `failure_window` seconds an address gets 429.
+
+    pass_seconds: how long a pass of a token service lives, at least 60. refresh_passes: let clients that ask for it
+    have passes renewed without the token that they stand for; they end with that token.
+    """
 
     max_failures: int = 20
     failure_window: float = 60.0
     session_seconds: float = 12 * 3600.0
+    pass_seconds: float = 300.0
+    refresh_passes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ GatewayError
 │   ├── TooLarge            413 too_large
 │   └── ConfigInvalid       400 config_invalid        a wrong key or value in the configuration
 ├── Unauthenticated         401 unauthenticated       nobody, or somebody with a bad token
+│   └── ScopeMissing        401 scope_missing         a pass that was not asked to allow this
 ├── Forbidden               403 forbidden             known actor, missing scope or grant
 │   ├── NameTaken           403 name_taken            the name belongs to another layer: it needs a claim
 │   ├── NameRetired         403 name_retired          this version or file was published before and deleted
@@ -20,6 +21,7 @@ GatewayError
 │   ├── PackageUnknown      404 package_unknown
 │   ├── VersionUnknown      404 version_unknown
 │   ├── FileUnknown         404 file_unknown
+│   ├── UploadUnknown       404 upload_unknown        an upload that never began, ended, or was given up
 │   └── RouteUnknown        404 route_unknown
 ├── MethodNotAllowed        405 method_not_allowed
 ├── NotAcceptable           406 not_acceptable
@@ -79,6 +81,10 @@ class Unauthenticated(GatewayError):
     status, code = 401, "unauthenticated"
 
 
+class ScopeMissing(Unauthenticated):
+    code = "scope_missing"
+
+
 class Forbidden(GatewayError):
     status, code = 403, "forbidden"
 
@@ -113,6 +119,10 @@ class VersionUnknown(Unknown):
 
 class FileUnknown(Unknown):
     code = "file_unknown"
+
+
+class UploadUnknown(Unknown):
+    code = "upload_unknown"
 
 
 class RouteUnknown(Unknown):

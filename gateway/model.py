@@ -197,6 +197,7 @@ class Page:
     etag: with its quotes (and `W/` where weak). gzip: the compressed body, None where it does not pay.
     headers: more response headers. layer and freshness say who answered, for the log and `entrepot explain`.
     remaining: seconds for which the same bytes may be sent again without asking anything but the catalogue's epochs.
+    is_ranged: clients may ask for a part of the uncompressed body.
     """
 
     body: bytes
@@ -207,6 +208,7 @@ class Page:
     layer: str = HOSTED_LAYER
     freshness: str = "fresh"
     remaining: float = 0.0
+    is_ranged: bool = False
 
 
 class ActorKind(StrEnum):
@@ -218,11 +220,20 @@ class ActorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a pass was asked for: scopes on one package, or READ on the list of names of all for two empty names."""
+
+    repository: str
+    package: str
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenLimits:
     """What a token narrows its actor's rights to. Empty tuples mean: no narrowing of that kind.
 
     scopes: allowed scopes. repositories: `type/owner/name` patterns. packages: canonical-name patterns.
-    cidrs: client networks. expires_at: POSIX seconds or None.
+    cidrs: client networks. expires_at: POSIX seconds or None. asked: what a pass was asked for; None for a real token.
     """
 
     id: int
@@ -231,6 +242,7 @@ class TokenLimits:
     packages: tuple[str, ...] = ()
     cidrs: tuple[str, ...] = ()
     expires_at: float | None = None
+    asked: tuple[Asked, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import time
 
 from gateway.auth.access import decide
-from gateway.errors import Forbidden, Unauthenticated
+from gateway.errors import Forbidden, ScopeMissing, Unauthenticated
 from gateway.model import Actor, Repository, Scope
 from gateway.services import Services
 from gateway.store.rows import Rights
@@ -41,7 +41,7 @@ class Permit:
         repository: Repository | None = None,
     ) -> bool:
         """Whether the actor has `scope` on the package, or on the repository as such for None."""
-        return decide(
+        return self.is_asked(scope, package) and decide(
             self.rights(),
             self.actor,
             repository or self.repository,
@@ -51,6 +51,16 @@ class Permit:
             now=time.time(),
         )
 
+    def is_asked(self, scope: Scope, package: str | None = None) -> bool:
+        """Whether a pass was asked for this; True for whoever has none. Asking for a package lets its repository be."""
+        asked = None if self.actor.token is None else self.actor.token.asked
+        if asked is None:
+            return True
+        key = str(self.repository.key)
+        if package is None:
+            return scope is Scope.READ and any(one.repository == key for one in asked)
+        return any(one.repository == key and one.package == package and scope in one.scopes for one in asked)
+
     def require(self, scope: Scope, package: str | None = None, *, is_restricted: bool = False) -> None:
         """Raise unless allowed: Unauthenticated for nobody, Forbidden for somebody who may at least read something.
 
@@ -59,6 +69,8 @@ class Permit:
         """
         if self.allows(scope, package, is_restricted=is_restricted):
             return
+        if not self.is_asked(scope, package):
+            raise ScopeMissing(f"the pass was not asked for {scope} on {package or self.repository.key}")
         if self.actor.is_anonymous:
             raise Unauthenticated(f"{self.repository.key} needs a token with {scope}")
         if scope is not Scope.READ and not self.allows(Scope.READ, package, is_restricted=is_restricted):

@@ -15,9 +15,11 @@ from gateway.store.blob_rows import BlobRows
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
+from gateway.store.graph import GraphRows
 from gateway.store.identities import Identities
 from gateway.store.packages import Packages
 from gateway.store.repositories import Repositories
+from gateway.store.resumable import Resumables
 from gateway.store.spool import Spools
 from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import UpstreamClient
@@ -54,6 +56,8 @@ class Services:
     repositories: Repositories
     packages: Packages
     blob_rows: BlobRows
+    graph: GraphRows
+    resumables: Resumables
     identities: Identities
     audit: Audit
     hosted: FileBlobs

@@ -115,6 +115,7 @@ def token_allows(actor: Actor, scope: Scope, *, now: float) -> bool:
         is_alive(token, actor.address, now=now)
         and not token.repositories
         and not token.packages
+        and token.asked is None
         and scope in implied(token.scopes)
     )
 

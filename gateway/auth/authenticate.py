@@ -10,16 +10,17 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache, TTLCache
 
-from gateway.auth import access, passwords, tokens
+from gateway.auth import access, passes, passwords, tokens
 from gateway.auth.credential import Credential
 from gateway.auth.throttle import Throttle
 from gateway.config import AuthConfig
 from gateway.errors import GatewayError, Throttled, Unauthenticated
-from gateway.model import Actor, ActorKind, TokenLimits
+from gateway.model import Actor, ActorKind, Scope, TokenLimits
 from gateway.store.database import Database
 from gateway.store.identities import Identities
 from gateway.store.rows import ActorRow
@@ -51,22 +52,28 @@ class Authenticator:
         self._pepper = secrets.token_bytes(32)
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._used: dict[int, float] = {}
+        self.passes = passes.Seals(database)
 
-    async def actor(self, credential: Credential | None, address: str) -> Actor:
-        """Who presents this from that address; nobody for None.
+    async def actor(self, credential: Credential | None, address: str, audience: str = "") -> Actor:
+        """Who presents this from that address; nobody for None. Passes count where they were issued for `audience`.
 
         Raises Unauthenticated for a credential that is no good here and now, Throttled after too many of those.
         """
         if credential is None:
             return nobody(address)
         user = credential.user
+        if credential.secret.startswith(passes.PREFIX):
+            return self.pass_actor(credential.secret, address, audience)
         if not user or user == "__token__" or credential.secret.startswith(tokens.PREFIX):  # no password is tried
             return self.token_actor(credential.secret, address)
         return await self.password_actor(user, credential.secret, address)
 
     def token_actor(self, secret: str, address: str) -> Actor:
         """Whose token this is; synchronous, and without a look-up for what has not the form of a token."""
-        found = self._find(secret) if tokens.is_well_formed(secret) else None
+        return self._by_sha256(tokens.sha256(secret) if tokens.is_well_formed(secret) else "", address)
+
+    def _by_sha256(self, sha256: str, address: str) -> Actor:
+        found = self._find(sha256) if sha256 else None
         if found is None:
             raise self.failure(address, "this token is not known, or was revoked")
         row, limits = found
@@ -77,6 +84,27 @@ class Authenticator:
         if limits.cidrs and not any(access.is_within(address, cidr) for cidr in limits.cidrs):
             raise self.failure(address, "this token may not be used from this address")
         self.touch(limits.id)
+        return Actor(row.kind, row.id, row.name, row.is_admin, limits, address)
+
+    def pass_actor(self, secret: str, address: str, audience: str, kind: str = passes.ACCESS) -> Actor:
+        """Who was given this pass, as far as it was asked for; raises Unauthenticated when it, or its token, ended."""
+        found = self.passes.open(secret, audience, kind)
+        if found is None:
+            raise self.failure(address, "this pass is not known here")
+        if found.expires_at <= self._clock():
+            raise Unauthenticated("this pass has expired")
+        if found.token:
+            actor = self._by_sha256(found.token, address)
+            limits = actor.token
+            assert limits is not None
+            ends = min(found.expires_at, limits.expires_at or found.expires_at)
+            return replace(actor, token=replace(limits, asked=found.asked, expires_at=ends))
+        limits = TokenLimits(0, frozenset(Scope), expires_at=found.expires_at, asked=found.asked)
+        if not found.actor:
+            return replace(nobody(address), token=limits)
+        row = self._identities.actor(found.actor)
+        if row is None or row.is_disabled or row.name != found.name:
+            raise self.failure(address, "the account of this pass is gone or disabled")
         return Actor(row.kind, row.id, row.name, row.is_admin, limits, address)
 
     async def password_actor(self, name: str, password: str, address: str) -> Actor:
@@ -116,7 +144,8 @@ class Authenticator:
 
     def touch(self, token_id: int) -> None:
         """Note that a token is being used; written by the next `flush`."""
-        self._used[token_id] = self._clock()
+        if token_id:
+            self._used[token_id] = self._clock()
 
     async def flush(self) -> None:
         """Write when tokens were last used, in one transaction; what cannot be written waits for the next flush."""
@@ -127,9 +156,8 @@ class Authenticator:
             self._used = used | self._used
             raise
 
-    def _find(self, secret: str) -> tuple[ActorRow, TokenLimits] | None:
+    def _find(self, key: str) -> tuple[ActorRow, TokenLimits] | None:
         self._refresh()
-        key = tokens.sha256(secret)
         known = self._known.get(key)
         if known is None:
             found = self._identities.token_by_sha256(key)

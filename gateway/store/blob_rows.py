@@ -27,6 +27,7 @@ _REFERENCED = {
     HOSTED_LAYER: (
         "SELECT digest FROM file WHERE deleted_at IS NULL"
         " UNION SELECT digest FROM attachment UNION SELECT digest FROM staged"
+        " UNION SELECT sha256 FROM node UNION SELECT sha256 FROM link"
     ),
     CACHE: "SELECT digest FROM cached_file UNION SELECT digest FROM document WHERE digest <> ''",
 }
@@ -35,6 +36,7 @@ _IS_REFERENCED = (
     "SELECT EXISTS (SELECT 1 FROM file WHERE digest = :hex AND deleted_at IS NULL)"
     " OR EXISTS (SELECT 1 FROM attachment WHERE digest = :hex)"
     " OR EXISTS (SELECT 1 FROM staged WHERE digest = :hex)"
+    " OR EXISTS (SELECT 1 FROM node WHERE sha256 = :hex) OR EXISTS (SELECT 1 FROM link WHERE sha256 = :hex)"
 )
 
 

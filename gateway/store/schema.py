@@ -166,8 +166,10 @@ package = Table(
     Column("facts", JSON, nullable=False),  # adapter's own, document-level
     Column("revision", Integer, nullable=False, default=1),  # rises with every change
     Column("created_at", Float, nullable=False),
+    Column("changed", Integer, nullable=False, default=0, server_default="0"),  # generation of the last change
     UniqueConstraint("repository_id", "name"),
 )
+Index("ix_package_repository_id_changed", package.c.repository_id, package.c.changed)
 file = Table(
     "file",
     metadata,
@@ -213,6 +215,52 @@ staged = Table(  # a version that waits for approval
     Column("actor", Text, nullable=False),
     Column("created_at", Float, nullable=False),
 )
+
+# ── images and the like: documents that are named by their digest and name others by theirs ─────────────────────────
+node = Table(  # such a document of a hosted package (an image's manifest); its bytes are in the hosted store
+    "node",
+    metadata,
+    _id(),
+    Column("package_id", ForeignKey("package.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", Text, nullable=False),  # `algorithm:hex`, as it was pushed
+    Column("sha256", Text, nullable=False, index=True),  # of the same bytes
+    Column("size", Integer, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("subject", Text, nullable=False, default=""),  # the digest that it is attached to
+    Column("facts", JSON, nullable=False),  # adapter's own
+    Column("pushed_at", Float, nullable=False),
+    Column("pushed_by", Text, nullable=False),
+    Column("pulled_at", Float),
+    UniqueConstraint("package_id", "digest"),
+)
+Index("ix_node_package_id_subject", node.c.package_id, node.c.subject)
+edge = Table(  # what a node names: blobs and other nodes of the same package, there or not
+    "edge",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # blob | node
+)
+Index("ix_edge_digest", edge.c.digest)
+link = Table(  # a blob of the hosted store that may be read through a package
+    "link",
+    metadata,
+    Column("package_id", ForeignKey("package.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", Text, primary_key=True),  # `algorithm:hex`, as it was pushed
+    Column("sha256", Text, nullable=False, index=True),
+    Column("size", Integer, nullable=False),
+    Column("seen_at", Float, nullable=False),  # when a client was last told that it is here
+)
+pointer = Table(  # a tag of a node
+    "pointer",
+    metadata,
+    Column("package_id", ForeignKey("package.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("moved_at", Float, nullable=False),
+    Column("moved_by", Text, nullable=False),  # the actor and the token
+)
+Index("ix_pointer_package_id_digest", pointer.c.package_id, pointer.c.digest)
 
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────
 document = Table(  # an upstream's document, kept raw in the cache store under `digest`

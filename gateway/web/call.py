@@ -7,12 +7,12 @@ import zlib
 from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from aiohttp import web
 
-from gateway.adapter import Adapter
+from gateway.adapter import Adapter, Place
 from gateway.auth.accounts import Accounts
 from gateway.auth.authenticate import Authenticator
 from gateway.auth.credential import Credential
@@ -27,29 +27,25 @@ from gateway.web.file_answer import FileAnswer
 from gateway.web.ready import etag_matches, page_answer
 
 
-class Call:
-    """One request. `path`: decoded captures of the route. `base`, `root`: our external addresses, ending in a slash."""
+class HostCall:
+    """One request to no repository. `path`: decoded captures of the route. `root`: our external address, with slash."""
 
     def __init__(
         self,
         services: Services,
         adapter: Adapter,
-        repository: Repository,
         actor: Actor,
         request: web.BaseRequest,
         path: Mapping[str, str],
-        base: str,
         root: str,
         request_id: str,
         authenticator: Authenticator,
     ) -> None:
         self.services = services
         self.adapter = adapter
-        self.repository = repository
         self.actor = actor
         self.request = request
         self.path = path
-        self.base = base
         self.root = root
         self.request_id = request_id
         self._authenticator = authenticator
@@ -58,16 +54,6 @@ class Call:
         self.method = request.method
         self.accept = request.headers.get("Accept", "")
         self._is_awaited = request.headers.get("Expect", "").lower() == "100-continue"
-
-    @cached_property
-    def pull(self) -> Pull:
-        """Reads, bound to this actor and repository."""
-        return Pull(self.services, self.repository, self.actor)
-
-    @cached_property
-    def publish(self) -> Publish:
-        """Writes, bound to this actor and repository."""
-        return Publish(self.services, self.repository, self.actor, self.request_id)
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -82,29 +68,30 @@ class Call:
         actor = await self._authenticator.actor(Credential(secret, name), self.actor.address)
         return Accounts(self.services.identities, self.services.audit, actor)
 
+    @property
+    def authenticator(self) -> Authenticator:
+        """For handlers that read credentials themselves, such as a token service."""
+        return self._authenticator
+
+    def pull_from(self, repository: Repository, actor: Actor) -> Pull:
+        """Reads of an actor in any repository."""
+        return Pull(self.services, repository, actor)
+
     @cached_property
     def query(self) -> dict[str, str]:
         """The decoded query; of a repeated key the last value."""
         raw = self.request.raw_path.partition("?")[2]
         return dict(parse_qsl(raw, keep_blank_values=True, max_num_fields=100))
 
+    def queried(self, name: str) -> list[str]:
+        """All values of a repeated key of the query, in order."""
+        raw = self.request.raw_path.partition("?")[2]
+        return [value for key, value in parse_qsl(raw, keep_blank_values=True, max_num_fields=100) if key == name]
+
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────
     def page(self, page: Page) -> Answer:
         """A rendered document: ETag, 304, compression and HEAD are handled here."""
         return page_answer(page, self.request)
-
-    def file(
-        self,
-        file: OpenFile,
-        *,
-        content_type: str = "application/octet-stream",
-        headers: Headers = (),
-        is_immutable: bool = True,
-    ) -> Answer:
-        """A file's bytes: Range, If-Range, If-None-Match and HEAD are handled here."""
-        share = "private" if self.repository.visibility is not Visibility.PUBLIC else "public"
-        control = ("Cache-Control", f"{share}, {'max-age=365000000, immutable' if is_immutable else 'no-cache'}")
-        return FileAnswer(file, (("Content-Type", content_type), control, *headers))
 
     def json(self, value: Any, status: int = 200, headers: Headers = ()) -> Answer:
         """A JSON body whose content type is exactly `application/json`."""
@@ -121,11 +108,6 @@ class Call:
     ) -> Answer:
         """A text body; `reason` becomes the reason phrase."""
         return Answer(status, (("Content-Type", content_type), *headers), text.encode(), reason)
-
-    def redirect(self, location: str, status: int = 301) -> Answer:
-        """A redirect; `location` is absolute, or relative to this repository's base."""
-        target = location if location.startswith(("http://", "https://")) else self.base + location
-        return Answer(status, (("Location", target), ("Cache-Control", "no-store")))
 
     def matches(self, etag: str) -> bool:
         """Whether If-None-Match names this ETag (weak comparison, RFC 9110 §13.1.2)."""
@@ -180,3 +162,60 @@ class Call:
             left -= len(chunk)
             if left < 0:
                 return
+
+
+class Call(HostCall):
+    """One request to one repository. `base`: its external address, ending in a slash. place: see `gateway.adapter`."""
+
+    def __init__(
+        self,
+        services: Services,
+        adapter: Adapter,
+        repository: Repository,
+        actor: Actor,
+        request: web.BaseRequest,
+        path: Mapping[str, str],
+        base: str,
+        root: str,
+        request_id: str,
+        authenticator: Authenticator,
+        place: Place | None = None,
+    ) -> None:
+        super().__init__(services, adapter, actor, request, path, root, request_id, authenticator)
+        self.repository = repository
+        self.base = base
+        self.place = place
+
+    @cached_property
+    def pull(self) -> Pull:
+        """Reads, bound to this actor and repository."""
+        return Pull(self.services, self.repository, self.actor)
+
+    @cached_property
+    def publish(self) -> Publish:
+        """Writes, bound to this actor and repository."""
+        return Publish(self.services, self.repository, self.actor, self.request_id)
+
+    def address(self, rest: str) -> str:
+        """The absolute path of something below this repository, by the way the client came; `rest` is encoded."""
+        if self.place is not None:
+            return urlsplit(self.root).path + self.place.outer + rest.removeprefix(self.place.inner)
+        return urlsplit(self.base).path + rest
+
+    def file(
+        self,
+        file: OpenFile,
+        *,
+        content_type: str = "application/octet-stream",
+        headers: Headers = (),
+        is_immutable: bool = True,
+    ) -> Answer:
+        """A file's bytes: Range, If-Range, If-None-Match and HEAD are handled here."""
+        share = "private" if self.repository.visibility is not Visibility.PUBLIC else "public"
+        control = ("Cache-Control", f"{share}, {'max-age=365000000, immutable' if is_immutable else 'no-cache'}")
+        return FileAnswer(file, (("Content-Type", content_type), control, *headers))
+
+    def redirect(self, location: str, status: int = 301) -> Answer:
+        """A redirect; `location` is absolute, or relative to this repository's base."""
+        target = location if location.startswith(("http://", "https://")) else self.base + location
+        return Answer(status, (("Location", target), ("Cache-Control", "no-store")))

@@ -8,18 +8,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
 
-from gateway.adapter import Adapter, Route
-from gateway.auth.authenticate import Authenticator
-from gateway.errors import GatewayError, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
+from gateway.adapter import Adapter, Challenged, HostRoute, Place, Route
+from gateway.auth.authenticate import Authenticator, nobody
+from gateway.errors import Forbidden, GatewayError, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
 from gateway.layers import flatten
 from gateway.model import Actor, Repository, RepositoryKey, Scope
 from gateway.services import Services
 from gateway.web.answers import Answer, tail
-from gateway.web.call import Call
+from gateway.web.call import Call, HostCall
 from gateway.web.credentials import read_credentials
 from gateway.web.errors import answer_for
 from gateway.web.fast import FastHandler
@@ -40,7 +41,21 @@ Own = Callable[[web.BaseRequest, "Asked"], Awaitable[Answer]]
 class Asked:
     """What is known of one request so far; filled while it is routed, read by the log."""
 
-    __slots__ = ("accept", "actor", "adapter", "client", "package", "path", "repository", "request_id", "rest", "root")
+    __slots__ = (
+        "accept",
+        "actor",
+        "adapter",
+        "base",
+        "client",
+        "key",
+        "package",
+        "path",
+        "place",
+        "repository",
+        "request_id",
+        "rest",
+        "root",
+    )
 
     def __init__(self, request_id: str, accept: str) -> None:
         self.request_id = request_id
@@ -52,7 +67,10 @@ class Asked:
         self.path = ""
         self.rest = ""
         self.root = ""
+        self.base = ""
         self.package = ""
+        self.key: RepositoryKey | None = None
+        self.place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,7 @@ class _Dialect:
 
     adapter: Adapter
     routes: RouteTable[Route]
+    host_routes: RouteTable[HostRoute]
 
 
 class Mount:
@@ -87,10 +106,12 @@ class Mount:
         )
         self.ready.on_hit = self._hit
         self._dialects: dict[str, _Dialect] = {}
+        self._claimed: dict[str, _Dialect] = {}
         for adapter in adapters:
-            dialect = _Dialect(adapter, RouteTable(adapter.routes))
+            dialect = _Dialect(adapter, RouteTable(adapter.routes), RouteTable(adapter.host_routes))
             for name in (adapter.type, *adapter.aliases):
                 self._dialects[name] = dialect
+            self._claimed |= dict.fromkeys(adapter.claims, dialect)
         self._hosts: dict[str, Repository] = {}
         self._hosts_of: object = None
 
@@ -129,7 +150,7 @@ class Mount:
         try:
             await answer.send(request)
         except GatewayError as error:
-            answer = self._refuse(asked, error)
+            answer = self._refuse(asked, error, request)
             answer.request_id = asked.request_id
             await answer.send(request)
         return answer
@@ -267,15 +288,21 @@ class Mount:
                     request_id=asked.request_id,
                     **error.detail,
                 )
-            return self._refuse(asked, error)
+            return self._refuse(asked, error, request)
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 the one place that does
             _log.exception("a bug", request_id=asked.request_id, path=asked.path)
-            return self._refuse(asked, GatewayError("something went wrong here; the log has it under this request id"))
+            bug = GatewayError("something went wrong here; the log has it under this request id")
+            return self._refuse(asked, bug, request)
 
-    def _refuse(self, asked: Asked, error: GatewayError) -> Answer:
+    def _refuse(self, asked: Asked, error: GatewayError, request: web.BaseRequest) -> Answer:
         adapter = asked.adapter
+        if isinstance(error, Unauthenticated) and adapter is not None and adapter.challenge_for is not None:
+            asked_for = Challenged(
+                request.method, asked.root, asked.base, asked.rest, asked.key, asked.place, _query(request), error
+            )
+            return answer_for(error, adapter.format, asked.accept, adapter.challenge_for(asked_for))
         realm = _realm(asked.repository) if asked.repository else "entrepot"
         scheme = adapter.challenge if adapter is not None else "Bearer"
         format_ = adapter.format if adapter is not None else None
@@ -292,6 +319,8 @@ class Mount:
         if repository is not None and not raw.startswith("/-/ui/"):
             asked.adapter = self._dialects[repository.key.type].adapter
             return await self._in_repository(request, asked, repository.key, raw[1:], asked.root)
+        if raw[1:].partition("/")[0] in self._claimed:
+            return await self._at_root(request, asked, raw)
         owner_path = self._by_domain(raw, asked)
         if owner_path is None and (mine := self._own_handler(raw)) is not None:
             asked.path = guard(raw)
@@ -301,7 +330,8 @@ class Mount:
 
     def _note_dialect(self, raw: str, asked: Asked) -> None:
         """Know whose words to use for errors, before anything can go wrong."""
-        dialect = self._dialects.get(raw[1:].partition("/")[0])
+        first = raw[1:].partition("/")[0]
+        dialect = self._claimed.get(first) or self._dialects.get(first)
         asked.adapter = dialect.adapter if dialect is not None else None
 
     def _by_domain(self, raw: str, asked: Asked) -> str | None:
@@ -328,6 +358,37 @@ class Mount:
         base = f"{prefix}{key.owner}/{key.name}/"
         return await self._in_repository(request, asked, key, parts[4] if len(parts) > 4 else "", base)
 
+    async def _at_root(self, request: web.BaseRequest, asked: Asked, raw: str) -> Answer:
+        """An address that an adapter claims at the root of the host: it says which repository it means, if any."""
+        adapter = asked.adapter
+        assert adapter is not None
+        assert adapter.locate is not None
+        guard(adapter.normalize_path(raw))
+        of_type = (r for r in self._services.known().values() if r.key.type == adapter.type)
+        place = adapter.locate(adapter.normalize_path(raw), _query(request), of_type)
+        if place is None:
+            raise RepositoryUnknown("no repository is behind this address")
+        if place.key is not None:
+            asked.place = place
+            base = f"{asked.root}{place.key.type}/{place.key.owner}/{place.key.name}/"
+            return await self._in_repository(request, asked, place.key, place.rest, base)
+        asked.path = guard("/" + place.rest)
+        asked.rest = asked.path[1:]
+        match = self._dialects[adapter.type].host_routes.find(request.method, asked.rest)
+        asked.actor = actor = await self._actor(request, asked)
+        return await match.route.handler(
+            HostCall(
+                self._services,
+                adapter,
+                actor,
+                request,
+                match.captures,
+                asked.root,
+                asked.request_id,
+                self._authenticator,
+            )
+        )
+
     def _is_domain(self, asked: Asked) -> bool:
         domain = self._services.config.server.base_domain
         return bool(domain) and asked.client.host.partition(":")[0].endswith(f".{domain}")
@@ -339,6 +400,7 @@ class Mount:
         assert adapter is not None
         asked.path = guard("/" + adapter.normalize_path(raw_rest))
         asked.rest = asked.path[1:]
+        asked.key, asked.base = key, base
         asked.repository = repository = self._services.repository(key)
         asked.actor = actor = await self._actor(request, asked)
         if (
@@ -351,6 +413,8 @@ class Mount:
         if repository is None:
             if actor.is_anonymous:
                 raise Unauthenticated(f"{key} needs a token")
+            if adapter.hides_by_403 and not actor.is_admin:
+                raise Forbidden(f"{actor.name} has no {Scope.READ} on {key}")
             raise RepositoryUnknown(f"no repository {key}")
         match = self._dialects[adapter.type].routes.find(request.method, asked.rest)
         call = Call(
@@ -364,6 +428,7 @@ class Mount:
             asked.root,
             asked.request_id,
             self._authenticator,
+            asked.place,
         )
         if match.route.scope is not None:
             self._admit(call, match.route.scope)
@@ -389,7 +454,12 @@ class Mount:
             call.pull.require(scope)
 
     async def _actor(self, request: web.BaseRequest, asked: Asked) -> Actor:
-        return await self._authenticator.actor(read_credentials(request.headers), asked.client.address)
+        adapter, address = asked.adapter, asked.client.address
+        if adapter is not None and asked.rest in adapter.signs_in:
+            return nobody(address)
+        return await self._authenticator.actor(
+            read_credentials(request.headers), address, adapter.type if adapter is not None else ""
+        )
 
     def _own_handler(self, raw: str) -> Own | None:
         for prefix, handler in self._own:
@@ -468,6 +538,13 @@ def _realm(repository: Repository) -> str:
     """What the challenge names: several clients choose credentials by host and realm, so it can be configured."""
     realm = str(repository.settings.get("realm") or f"{repository.key.owner}/{repository.key.name}")
     return "".join(letter for letter in realm if letter.isprintable() and letter not in '"\\')
+
+
+def _query(request: web.BaseRequest) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True, max_num_fields=100))
+    except ValueError as error:
+        raise PathInvalid("the query has too many fields") from error
 
 
 def _small(answer: FileAnswer) -> tuple[bytes, bytes, bytes] | None:
