@@ -25,6 +25,9 @@ _POLL = 0.01  # seconds between two looks at what another process does
 OnDone = Callable[[Digest, int, Mapping[str, str]], Awaitable[None]]
 """Told of a kept blob (digest, bytes, all computed hashes) before any follower comes to the end."""
 
+Judge = Callable[[Mapping[str, str]], Awaitable[None]]
+"""Told of all computed hashes before the blob is kept; raises for bytes that must not be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -37,6 +40,13 @@ class Order:
     known: Callable[[], Digest | None] | None
     max_size: int
     pause: float
+    algorithms: tuple[str, ...] = ()
+    judge: Judge | None = None
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The algorithms to compute."""
+        return (*self.hashes, *self.algorithms)
 
     def check(self, size: int, hexes: Mapping[str, str]) -> None:
         """Raise UpstreamCorrupt unless every promise is kept."""
@@ -179,7 +189,7 @@ class Flight:
         if await self._find():
             return
         order = self._order
-        hashes = Hashes(order.hashes)
+        hashes = Hashes(order.wanted)
         part, offset, state = self._prepare()
         writer = BatchWriter(hashes, part, offset, self._moved)
         try:
@@ -209,7 +219,7 @@ class Flight:
             blob.close()  # followers already have the start of another file
             return False
         try:
-            hashes = Hashes(order.hashes)
+            hashes = Hashes(order.wanted)
             await in_thread(lambda: _hash_start(blob.fd, blob.size, hashes))
             hexes = hashes.hexes()
             if hexes["sha256"] != digest.hex:
@@ -272,6 +282,8 @@ class Flight:
     async def _keep(self, part: int, size: int, hexes: Mapping[str, str]) -> None:
         """Verify, keep, record, and only then let the followers have the end."""
         self._order.check(size, hexes)
+        if self._order.judge is not None:
+            await self._order.judge(hexes)
         digest = Digest.sha256(hexes["sha256"])
 
         def keep() -> None:

@@ -18,17 +18,21 @@ from typing import Self
 from gateway.errors import StoreTrouble
 from gateway.model import Digest
 from gateway.store.blobs import FileBlobs, remove_older
-from gateway.store.flight import Flight, OnDone, Order
+from gateway.store.flight import Flight, Judge, OnDone, Order
 from gateway.store.receiving import Fetch
 from gateway.store.spool_files import Lock, SpoolFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What was promised about a file: algorithm → lower-case hex, and its size in bytes or None."""
+    """What was promised about a file: algorithm → lower-case hex, and its size in bytes or None.
+
+    algorithms: further ones to compute, for whoever judges or records the bytes.
+    """
 
     hashes: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
+    algorithms: tuple[str, ...] = ()
 
 
 class Spools:
@@ -56,20 +60,32 @@ class Spools:
         on_done: OnDone | None = None,
         *,
         known: Callable[[], Digest | None] | None = None,
+        judge: Judge | None = None,
     ) -> "Follower":
         """Follow the fetch of `key`; begin it, or take it over, where nobody else does. Close the follower.
 
         Returns when the upstream has answered, so that `size` is as known as it gets and an absent file raises here.
         `key` names everything that `on_done` records, since only the first asker's is called. known: asked once this
-        process may fetch, lest it fetches what another one has just finished. Raises what `fetch` raises,
-        UpstreamCorrupt or StoreTrouble.
+        process may fetch, lest it fetches what another one has just finished. judge: asked with all hashes before
+        anything is kept, where a promise comes with or after the bytes. Raises what `fetch` raises, UpstreamCorrupt or
+        StoreTrouble.
         """
         if self._is_closed:
             raise StoreTrouble("the gateway is stopping")
         files = SpoolFiles(self._folder, key, expected.hashes, expected.size)
         flight = self._flights.get(files.name)
         if flight is None or flight.is_over:
-            order = Order(expected.hashes, expected.size, fetch, on_done, known, self._max_size, self._pause)
+            order = Order(
+                expected.hashes,
+                expected.size,
+                fetch,
+                on_done,
+                known,
+                self._max_size,
+                self._pause,
+                expected.algorithms,
+                judge,
+            )
             flight = Flight(files, self._blobs, order)
             self._begin(files.name, flight)
         follower = Follower(flight)

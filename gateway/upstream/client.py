@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib.metadata import version
 from typing import Protocol, Self, TypeVar
@@ -66,12 +66,13 @@ class Stream:
     """A file on its way. `offset`: where its chunks really start; 0 where the server ignored the one asked for.
 
     total: the file's complete size in bytes, None when the server does not say. chunks: as they come from the socket;
-    raises UpstreamTrouble when the body breaks off.
+    raises UpstreamTrouble when the body breaks off. headers: of the answer, names in lower case.
     """
 
     total: int | None
     offset: int
     chunks: AsyncIterator[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Known(Protocol):
@@ -189,7 +190,8 @@ class UpstreamClient:
                 raise FileUnknown(f"{upstream.name} does not have this file", upstream=upstream.name)
             answer.host.succeeded()
             total, start = extent(answer.response, upstream.name, offset)
-            yield Stream(total, start, Chunks(answer.response.content, answer.host))
+            headers = {name.lower(): value for name, value in answer.response.headers.items()}
+            yield Stream(total, start, Chunks(answer.response.content, answer.host), headers)
         finally:
             answer.response.close()
 
