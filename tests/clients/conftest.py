@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.clients import jvm
 from tests.clients.containers import Machine
 from tests.clients.daemons import Containerd, DebianRegistry, Dockerd
-from tests.clients.gateway import Gateway
+from tests.clients.gateway import WRITE, Gateway
 from tests.clients.install import is_required
-from tests.clients.tools import World
+from tests.clients.tools import World, tool
 from tests.fakes.containers import ContainerUpstream
 from tests.fakes.upstream import FaultyUpstream
 
@@ -120,3 +121,30 @@ def _short_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A private repository in front of Maven Central; its cache is shared by all tests of a run."""
+    repositories = {"maven": {"acme/jvm": {"layers": ["hosted", "maven-central"]}}}
+    with Gateway(tmp_path_factory.mktemp("central"), repositories) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def warm(central: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The local repository of a Maven that has deployed once through `central`: it has every plugin of small projects."""
+    filled: dict[str, Path] = {}
+    token, base = central.token("acme", WRITE), central.base("maven/acme/jvm")
+
+    def fill(client: str) -> Path:
+        if client not in filled:
+            tool(client)
+            world = World(tmp_path_factory.mktemp(f"warm-{client}"))
+            jvm.configure_maven(world, base, token)
+            jvm.make_library(world.work / "first", f"com.warm.{client}:first")
+            jvm.deploy(client, world, base, jvm.COPY, cwd=world.work / "first").succeeded()
+            filled[client] = world.home / ".m2" / "repository"
+        return filled[client]
+
+    return fill
