@@ -100,7 +100,8 @@ def start_reader(target: Target, **wanted: float) -> subprocess.Popen[str]:
 def upload(target: Target, method: str, file: Path, before: str = "", after: str = "") -> Flow:
     """Send one file, with this text around it; raises LoadFailed unless it is accepted."""
     parts = urlsplit(target.url)
-    told = {"port": parts.port, "path": parts.path, "method": method, "headers": dict(target.headers)}
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    told = {"port": parts.port, "path": path, "method": method, "headers": dict(target.headers)}
     told |= {"file": str(file), "before": before, "after": after}
     command = pinned(CLIENT_CPU, [sys.executable, "-m", "bench.sender", json.dumps(told)])
     with Window(target.pid) as window:

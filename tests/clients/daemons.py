@@ -142,13 +142,18 @@ class Containerd(Daemon):
 class DebianRegistry(Daemon):
     """Debian's docker-registry: a real upstream, or the peer of a benchmark. `proxy_of`: what it is a mirror of."""
 
-    def __init__(self, folder: Path, *, port: int = 0, proxy_of: str = "", prefix: Sequence[str] = ()) -> None:
-        """`prefix`: what stands before the command, such as `taskset -c 0`."""
-        self.port = port or free_port()
+    def __init__(self, folder: Path, *, proxy_of: str = "", prefix: Sequence[str] = ()) -> None:
+        """`prefix`: what stands before the command, such as `taskset -c 0`. Stored and set up as Debian's own is."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
         settings: dict[str, object] = {
             "version": 0.1,
             "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(folder / "data")},
+                "cache": {"blobdescriptor": "inmemory"},
+                "delete": {"enabled": True},
+            },
             "http": {"addr": f"127.0.0.1:{self.port}"},
         }
         if proxy_of:

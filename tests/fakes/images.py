@@ -40,16 +40,20 @@ def descriptor(body: bytes, media_type: str, algorithm: str = "sha256", **more: 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A manifest with all it needs. blobs: digest → bytes; children: the manifests that an index lists."""
+    """A manifest with all it needs. blobs: digest → bytes; children: the manifests that an index lists.
+
+    algorithm: of its own digest, and of those in it.
+    """
 
     body: bytes
     media_type: str
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     children: tuple["Image", ...] = ()
+    algorithm: str = "sha256"
 
     @property
     def digest(self) -> str:
-        return digest_of(self.body)
+        return digest_of(self.body, self.algorithm)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -68,7 +72,7 @@ class Image:
 
     def described(self, **more: Any) -> dict[str, Any]:
         """Its descriptor."""
-        return descriptor(self.body, self.media_type, **more)
+        return descriptor(self.body, self.media_type, self.algorithm, **more)
 
 
 def image(
@@ -78,6 +82,7 @@ def image(
     architecture: str = "amd64",
     layers: Sequence[bytes] = (),
     size: int = 0,
+    algorithm: str = "sha256",
     **more: Any,
 ) -> Image:
     """A runnable image of one layer with these files. size: ballast in it; layers: further ones; more: manifest keys."""
@@ -95,12 +100,12 @@ def image(
     document = {
         "schemaVersion": 2,
         "mediaType": media_type,
-        "config": descriptor(config, _CONFIGS[media_type]),
-        "layers": [descriptor(layer, _LAYERS[media_type]) for layer in (first, *layers)],
+        "config": descriptor(config, _CONFIGS[media_type], algorithm),
+        "layers": [descriptor(layer, _LAYERS[media_type], algorithm) for layer in (first, *layers)],
         **more,
     }
-    blobs = {digest_of(blob): blob for blob in (config, first, *layers)}
-    return Image(json.dumps(document, indent=2).encode(), media_type, blobs)
+    blobs = {digest_of(blob, algorithm): blob for blob in (config, first, *layers)}
+    return Image(json.dumps(document, indent=2).encode(), media_type, blobs, (), algorithm)
 
 
 def artifact(artifact_type: str, content: bytes, **more: Any) -> Image:
@@ -117,7 +122,7 @@ def artifact(artifact_type: str, content: bytes, **more: Any) -> Image:
     return Image(json.dumps(document).encode(), OCI_MANIFEST, {digest_of(b): b for b in (config, content)})
 
 
-def index(*images: Image, media_type: str = OCI_INDEX, **more: Any) -> Image:
+def index(*images: Image, media_type: str = OCI_INDEX, algorithm: str = "sha256", **more: Any) -> Image:
     """An index of these, each with the platform of its config."""
     document = {
         "schemaVersion": 2,
@@ -125,7 +130,7 @@ def index(*images: Image, media_type: str = OCI_INDEX, **more: Any) -> Image:
         "manifests": [one.described(platform=_platform(one)) for one in images],
         **more,
     }
-    return Image(json.dumps(document, indent=2).encode(), media_type, {}, images)
+    return Image(json.dumps(document, indent=2).encode(), media_type, {}, images, algorithm)
 
 
 def _platform(one: Image) -> dict[str, str]:
