@@ -37,6 +37,10 @@ from gateway.store.staging import Staging
 
 _Ask = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 _FEW = 64
+_CHANGED = (
+    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision"
+    " FROM package WHERE repository_id = ? AND changed > ? ORDER BY changed"
+)
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM file WHERE package_id = ? LIMIT ?)"
 _FILES = (
     "SELECT filename, version, digest, size, hashes, facts, uploaded_at, deleted_at FROM file"
@@ -88,6 +92,21 @@ class Packages(Staging):
         sql = "SELECT name FROM package WHERE repository_id = ? AND owner_mode = coalesce(?, owner_mode) ORDER BY name"
         parameters = (repository_id, None if mode is None else str(mode))
         return await self._database.read(lambda connection: list(connection.exec_driver_sql(sql, parameters).scalars()))
+
+    async def changed(self, repository_id: int, since: int) -> list[PackageRow]:
+        """The rows that changed after a generation of `repository:<id>`, in the order of their last change."""
+        return await self._database.read(
+            lambda connection: [
+                package_row(row) for row in connection.exec_driver_sql(_CHANGED, (repository_id, since))
+            ]
+        )
+
+    async def restricted(self, repository_id: int) -> list[str]:
+        """The names for which only explicit grants count."""
+        sql = "SELECT name FROM package WHERE repository_id = ? AND is_restricted"
+        return await self._database.read(
+            lambda connection: list(connection.exec_driver_sql(sql, (repository_id,)).scalars())
+        )
 
     async def summary(self, repository_id: int) -> list[PackageSummary]:
         """One line for every name of a repository, sorted by name."""
@@ -156,7 +175,6 @@ class Packages(Staging):
         def change(connection: Connection) -> PackageRow:
             row = find_package(connection, repository_id, name)
             if row is None:
-                bump(connection, f"repository:{repository_id}")
                 return insert_package(connection, repository_id, name, OwnerMode.UPSTREAM, upstream, time.time())
             if row.owner_mode is OwnerMode.UPSTREAM and not row.origin:
                 change_package(connection, row, origin=upstream)
@@ -171,7 +189,6 @@ class Packages(Staging):
         def change(connection: Connection) -> PackageRow:
             row = find_package(connection, repository_id, name)
             if row is None:
-                bump(connection, f"repository:{repository_id}")
                 return insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", time.time())
             if row.owner_mode is not OwnerMode.HOSTED:
                 change_package(connection, row, owner_mode=str(OwnerMode.HOSTED), origin="")

@@ -21,6 +21,9 @@ SELECT_PACKAGE = (
 )
 
 
+_CHANGED = "UPDATE package SET changed = (SELECT value FROM generation WHERE scope = ?) WHERE id = ?"
+
+
 def package_row(row: Sequence[Any]) -> PackageRow:
     """The value of one row of SELECT_PACKAGE."""
     id_, repository_id, name, mode, origin, is_restricted, facts, revision = row
@@ -38,7 +41,7 @@ def find_package(connection: Connection, repository_id: int, name: str) -> Packa
 def insert_package(
     connection: Connection, repository_id: int, name: str, mode: OwnerMode, origin: str, now: float
 ) -> PackageRow:
-    """A new row without files, at revision 1."""
+    """A new row without files, at revision 1; the repository's generation is raised."""
     values = {
         "repository_id": repository_id,
         "name": name,
@@ -50,6 +53,7 @@ def insert_package(
         "created_at": now,
     }
     id_ = connection.execute(insert(schema.package).values(values).returning(schema.package.c.id)).scalar_one()
+    _note_change(connection, repository_id, id_)
     return PackageRow(id_, repository_id, name, mode, origin, is_restricted=False, facts={}, revision=1)
 
 
@@ -57,8 +61,14 @@ def change_package(connection: Connection, row: PackageRow, **values: object) ->
     """Set columns, raise the revision and the repository's generation; returns the new revision."""
     statement = update(schema.package).where(schema.package.c.id == row.id)
     connection.execute(statement.values(revision=row.revision + 1, **values))
-    bump(connection, f"repository:{row.repository_id}")
+    _note_change(connection, row.repository_id, row.id)
     return row.revision + 1
+
+
+def _note_change(connection: Connection, repository_id: int, package_id: int) -> None:
+    scope = f"repository:{repository_id}"
+    bump(connection, scope)
+    connection.exec_driver_sql(_CHANGED, (scope, package_id))
 
 
 def keep_hosted_blob(connection: Connection, digest: Digest, size: int, now: float) -> None:

@@ -331,3 +331,24 @@ async def test_a_staged_version_waits_aside(packages, tools):
     assert await packages.stage_remove("s1")
     assert not await packages.stage_remove("s1")
     assert packages.stage_get("s1") is None
+
+
+async def test_what_changed_after_a_generation_is_read_in_order(packages, tools, database):
+    await packages.commit(tools.id, "one", [wheel(filename="one-1.0.whl")], actor="ann")
+    await packages.commit(tools.id, "two", [wheel(filename="two-1.0.whl")], actor="ann")
+    before = database.epoch(f"repository:{tools.id}")
+
+    await packages.adopt(tools.id, "three", "pypi")
+    await packages.claim(tools.id, "four")
+    await packages.edit(tools.id, "one", Edit(delete_files=("one-1.0.whl",)))
+
+    assert [row.name for row in await packages.changed(tools.id, 0)] == ["two", "three", "four", "one"]
+    assert [row.name for row in await packages.changed(tools.id, before)] == ["three", "four", "one"]
+    assert await packages.changed(tools.id, database.epoch(f"repository:{tools.id}")) == []
+
+
+async def test_restricted_names_are_listed(packages, tools):
+    await packages.claim(tools.id, "open")
+    await packages.set_restricted(tools.id, "closed", True, owner_mode=OwnerMode.HOSTED)
+
+    assert await packages.restricted(tools.id) == ["closed"]
