@@ -1,9 +1,9 @@
 """Bytes of a file to a client: head and body past aiohttp's buffers, so that a slow client costs almost no memory.
 
-Up to 256 KB go out with the head in one system call; more by `sendfile` on a duplicate of the socket, in a thread as
-long as the client keeps up, and when it does not, the loop waits for it. Over TLS, or where there is no `sendfile`,
-pieces are read and handed to the transport. TCP_NODELAY stays as aiohttp set it; TCP_CORK is never used (it stalls
-answers for 40 ms).
+Up to 256 KB go out with the head in one system call; more by `sendfile` on a duplicate of the socket: from the loop,
+whenever the client has room, as far as the file is in memory, and in a thread where the disk must be waited for. Over
+TLS, or where there is no `sendfile`, pieces are read and handed to the transport. TCP_NODELAY stays as aiohttp set it;
+TCP_CORK is never used (it stalls answers for 40 ms).
 
 Once the head is out there is only one honest answer to trouble: the connection is reset, so that no client takes a part
 for the whole. What the head says (RFC 9112 §6 for the framing) is the caller's business.
@@ -12,25 +12,22 @@ for the whole. What the head says (RFC 9112 §6 for the framing) is the caller's
 import asyncio
 import fcntl
 import os
-import select
 import socket
 import struct
 import termios
-import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from gateway.errors import GatewayError, StoreTrouble
 from gateway.store.blobs import OpenBlob
 from gateway.store.threads import in_thread
+from gateway.web.outflow import STEP, Flow, in_memory, pump
 
 INLINE = 256 * 1024  # bytes read in the loop and written together with the head
-_STEP = 1024 * 1024  # bytes of one chunk, where nobody knows the size
-_HOP = 0.1  # seconds after which a thread is given back, however well it goes
-_LINGER = 5  # milliseconds that a thread waits for a full socket before the loop does
 _PIECE = 128 * 1024  # bytes of one read where there is no sendfile
 _TICK = 1.0  # seconds between two looks whether a silent client is still there
 _STALL = 120.0  # seconds without a byte taken, after which a client counts as gone
@@ -124,7 +121,7 @@ async def _send_unknown(sender: _Sender, head: bytes, source: Source, start: int
     await sender.begin(head, source, start, 0)
     offset, line_end = start, b""
     while ready:
-        count = min(ready, _STEP)
+        count = min(ready, STEP)
         if is_chunked:
             await sender.write(b"%s%x\r\n" % (line_end, count))
             line_end = b"\r\n"
@@ -161,13 +158,14 @@ class _SocketSender:
     async def copy(self, source: Source, offset: int, count: int) -> int:
         out = self._duplicate()
         while True:
-            if count <= INLINE:  # what was just fetched is in memory, and a thread costs more than the copy
-                sent = _sendfile(out, source.fd, offset, count)
+            if count <= INLINE or in_memory(source.fd, offset, min(count, STEP)):
+                sent = await self._flow(source.fd, offset, count)
             else:
-                sent = await in_thread(lambda: _pump(out, source.fd, offset, count), _SENDERS)
+                sent = await in_thread(lambda: pump(out, source.fd, offset, count), _SENDERS)
+                if not sent:
+                    await self._writable()
             if sent:
                 return sent
-            await self._writable()
 
     async def write(self, data: bytes) -> None:
         out = self._duplicate()
@@ -194,15 +192,27 @@ class _SocketSender:
             self._fd = os.dup(transport.get_extra_info("socket").fileno())
         return self._fd
 
+    async def _flow(self, source: int, offset: int, count: int) -> int:
+        """Send what is in memory, in the loop's own turns: no thread, and no task woken before all is sent."""
+        flow = Flow(self._fd, source, offset, count)
+        flow.step()
+        if not flow.ended.done():
+            await self._until(flow.ended, flow.step)
+        return flow.sent()
+
     async def _writable(self) -> None:
-        """Wait until the client has read some; ConnectionError when it is gone, or takes nothing for too long."""
+        """Wait until the client has read some."""
+        is_writable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._until(is_writable, lambda: _settle(is_writable))
+
+    async def _until(self, ended: "asyncio.Future[Any]", step: Callable[[], None]) -> None:
+        """Do a step whenever the client has room, until it ended; ConnectionError when the client takes nothing."""
         loop = asyncio.get_running_loop()
-        is_writable: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(self._fd, _settle, is_writable)
+        loop.add_writer(self._fd, step)
         try:
             queued, since = -1, loop.time()
-            while not is_writable.done():
-                await asyncio.wait((is_writable,), timeout=_TICK)
+            while not ended.done():
+                await asyncio.wait((ended,), timeout=_TICK)
                 _transport(self.request)
                 left = _queued(self._fd)
                 if left != queued:
@@ -330,33 +340,3 @@ def _read(source: Source, offset: int, count: int) -> bytes:
     if len(body) != count:
         raise StoreTrouble(f"a file ends after {offset + len(body)} bytes")
     return body
-
-
-def _pump(out: int, source: int, offset: int, count: int) -> int:
-    """Send as much as a quick reader takes in one thread hop; 0 when the socket is full and stays so. Blocks briefly.
-
-    A hop costs several times what the system call does, so a reader that keeps up shall not cost one per socket buffer.
-    """
-    sent, until = 0, time.monotonic() + _HOP
-    room = select.poll()
-    room.register(out, select.POLLOUT)
-    while sent < count and time.monotonic() < until:
-        step = _sendfile(out, source, offset + sent, count - sent)
-        if step == 0 and not room.poll(_LINGER):
-            break
-        sent += step
-    return sent
-
-
-def _sendfile(out: int, fd: int, offset: int, count: int) -> int:
-    """Send as much as the socket takes now; returns how much, maybe 0. Blocks on the disk only."""
-    sent = 0
-    while sent < count:
-        try:
-            step = os.sendfile(out, fd, offset + sent, count - sent)
-        except BlockingIOError:
-            break
-        if step == 0:
-            raise StoreTrouble(f"a file ends after {offset + sent} bytes")
-        sent += step
-    return sent

@@ -53,13 +53,13 @@ def blobs(tmp_path: Path) -> FileBlobs:
 @pytest.fixture(autouse=True)
 def stuck(monkeypatch) -> asyncio.Event:
     """Is set when an answer waits for a client who does not read. And a client who left is noticed at once."""
-    event, wait = asyncio.Event(), sendfile._SocketSender._writable
+    event, wait = asyncio.Event(), sendfile._SocketSender._until
 
-    async def writable(sender) -> None:
+    async def until(sender, ended, step) -> None:
         event.set()
-        await wait(sender)
+        await wait(sender, ended, step)
 
-    monkeypatch.setattr(sendfile._SocketSender, "_writable", writable)
+    monkeypatch.setattr(sendfile._SocketSender, "_until", until)
     monkeypatch.setattr(sendfile, "_TICK", 0.01)
     return event
 
