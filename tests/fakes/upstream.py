@@ -32,6 +32,7 @@ from gateway.config import UpstreamConfig
 from tests.fakes.artifacts import Artifact, Recipe, sdist, tarball, wheel
 from tests.fakes.faults import Fault
 from tests.fakes.maven import pages
+from tests.fakes.nuget import feed_index, feed_pages
 from tests.fakes.registries import Page, normalized, packument, simple_page, simple_root
 from tests.fakes.sending import Prepared, send
 
@@ -128,9 +129,14 @@ class FaultyUpstream:
     def maven_url(self) -> str:
         return f"{self.url}maven2/"
 
+    @property
+    def nuget_url(self) -> str:
+        return f"{self.url}nuget/index.json"
+
     def config(self, kind: str = "pypi", **more: Any) -> UpstreamConfig:
         """The configuration of an upstream of this type that is this server: quick to give up, unless told otherwise."""
-        url = {"pypi": self.pypi_url, "npm": self.npm_url, "maven": self.maven_url}.get(kind, self.url)
+        urls = {"pypi": self.pypi_url, "npm": self.npm_url, "maven": self.maven_url, "nuget": self.nuget_url}
+        url = urls.get(kind, self.url)
         return UpstreamConfig(type=kind, url=url, **{"retries": 0, "connect_timeout": 2.0, "read_timeout": 5.0, **more})
 
     # ── what ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,6 +189,15 @@ class FaultyUpstream:
         built = [(version, recipe.build(name, version)) for version, recipe in versions.items()]
         self.pages.update({f"/maven2/{path}": page for path, page in pages(name, built)})
         return [artifact for _, artifact in built]
+
+    def nuget(self, name: str, versions: Mapping[str, Recipe], *, promises: str = "leaf") -> list[Artifact]:
+        """Serve a package: version → package(). promises: where the feed says its hash, see `feed_pages`."""
+        base = f"{self.url}nuget/"
+        self.serve("/nuget/index.json", feed_index(base), "application/json")
+        built = [recipe.build(name, version) for version, recipe in versions.items()]
+        for path, body in feed_pages(name, built, base, promises=promises).items():
+            self.serve(f"/nuget/{path}", body, "application/json" if path.endswith(".json") else "binary/octet-stream")
+        return built
 
     # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────
     def fault(self, fault: Fault, path: str | None = None) -> None:

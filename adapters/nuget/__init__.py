@@ -1,0 +1,16 @@
+"""NuGet's protocol (dotnet, nuget.exe, PowerShell): `ADAPTER` is all that the core sees of it."""
+
+from adapters.nuget.routes import ROUTES
+from adapters.nuget.snippets import SNIPPETS
+from adapters.nuget.wire import NugetFormat
+from gateway.adapter import Adapter
+
+ADAPTER = Adapter(
+    type="nuget",
+    format=NugetFormat(),
+    routes=ROUTES,
+    upstream="nuget",
+    title="NuGet",
+    snippets=SNIPPETS,
+    hides_by_404=True,
+)
