@@ -67,7 +67,8 @@ class UpstreamConfig:
     hosts: further hosts that its documents may name for files. username/password or token are sent to the origin of
     `url` only and never follow a redirect off it. max_age: seconds a document is fresh when the upstream says nothing;
     max_stale: seconds it may still be served while the upstream is in trouble; negative_ttl: seconds a 404 is believed.
-    absent_on_403: the upstream says 403 where it means absent.
+    absent_on_403: the upstream says 403 where it means absent. include, exclude: patterns of the packages that it is
+    asked for (empty: all), and of those that it never is.
     """
 
     preset: str = ""
@@ -84,6 +85,8 @@ class UpstreamConfig:
     read_timeout: float = 30.0
     retries: int = 2
     absent_on_403: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ class _Story:
             return "an earlier layer owns the name"
         if layer.upstream is None:
             return f"the name belongs to {self._owned.origin or 'an upstream'}"
+        if not layer.upstream.admits(self._package):
+            return "its filters leave the name out"
         if self._owned.origin:
             return f"the name belongs to {self._owned.origin}"
         return "the name is hosted, so no request carries it away"

@@ -29,8 +29,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Who owns a name. `rows`: what the catalogue knows of it, by repository id. `why`: one sentence for `explain`."""
+    """Who owns `package`. `rows`: what the catalogue knows of it, by repository id. `why`: a sentence for `explain`."""
 
+    package: str
     mode: OwnerMode
     layers: tuple[Layer, ...]
     rows: dict[int, PackageRow]
@@ -47,7 +48,7 @@ class Ownership:
         """The upstream layers that may be asked, in order; none for a hosted name, one once an upstream owns it."""
         if self.mode is OwnerMode.HOSTED:
             return []
-        asked = [layer for layer in self.layers if layer.upstream is not None]
+        asked = [x for x in self.layers if x.upstream is not None and x.upstream.admits(self.package)]
         owners = [layer for layer in asked if layer.name == self.origin]
         return owners or asked
 
@@ -81,15 +82,15 @@ def ownership(services: Services, repository: Repository, package: str) -> Owner
     rows = {i: row for i in within if (row := services.packages.get(i, package)) is not None}
     hosted_in = next((within[i] for i, row in rows.items() if row.owner_mode is OwnerMode.HOSTED), None)
     if repository.is_merged(package):
-        return Ownership(OwnerMode.MERGED, layers, rows, why="configured as merged")
+        return Ownership(package, OwnerMode.MERGED, layers, rows, why="configured as merged")
     if hosted_in is not None:
-        return Ownership(OwnerMode.HOSTED, layers, rows, why=f"published or claimed in {hosted_in.key}")
+        return Ownership(package, OwnerMode.HOSTED, layers, rows, why=f"published or claimed in {hosted_in.key}")
     reserving = next((r for r in within.values() if r.is_reserved(package)), None)
     if reserving is not None:
-        return Ownership(OwnerMode.HOSTED, layers, rows, why=f"reserved by {reserving.key}")
+        return Ownership(package, OwnerMode.HOSTED, layers, rows, why=f"reserved by {reserving.key}")
     owner = next((row for row in rows.values() if row.owner_mode is OwnerMode.UPSTREAM), None)
     if owner is not None:
-        return Ownership(OwnerMode.UPSTREAM, layers, rows, owner.origin, f"first served from {owner.origin}")
+        return Ownership(package, OwnerMode.UPSTREAM, layers, rows, owner.origin, f"first served from {owner.origin}")
     return Ownership(
-        OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it"
+        package, OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it"
     )

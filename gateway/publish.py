@@ -34,7 +34,7 @@ class NewFile:
     """A file to publish. `upload` is finished but not yet kept; `attachments`: kind → (bytes, content type).
 
     hashes: algorithm → hex of everything that the adapter's documents promise, sha256 among them.
-    uploaded_at: RFC 3339 with `Z`.
+    uploaded_at: RFC 3339 with `Z`. is_movable: other bytes may take its place under the same name, even once deleted.
     """
 
     filename: str
@@ -44,6 +44,7 @@ class NewFile:
     uploaded_at: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     attachments: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
+    is_movable: bool = False
 
 
 class Publish:
@@ -127,6 +128,17 @@ class Publish:
         revision = await self._services.packages.edit(self.repository.id, package, edit, expected_revision)
         await self.note("delete" if deletes else "edit", package, files=list(edit.delete_files), revision=revision)
         return revision
+
+    async def expire(self, package: str, filenames: Sequence[str]) -> None:
+        """Remove files that have had their time by the repository's own rule, without a tombstone; for writers."""
+        self.require(Scope.WRITE, package)
+        await self._services.packages.edit(self.repository.id, package, Edit(forget_files=tuple(filenames)))
+        await self.note("expire", package, files=list(filenames))
+
+    async def twins(self, package: str) -> list[str]:
+        """Hosted names of this repository that differ from a canonical name by case alone."""
+        self.require(Scope.WRITE, package)
+        return await self._services.packages.twins(self.repository.id, package)
 
     async def hosted(self, package: str) -> HostedPackage | None:
         """What is hosted here of a canonical name, with tombstones, revision and tags; needs the read scope."""
@@ -212,6 +224,7 @@ class Publish:
             dict(file.facts),
             file.uploaded_at,
             attachments,
+            file.is_movable,
         )
 
     async def _known_upstream(self, package: str) -> str | None:

@@ -45,7 +45,7 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """Where a listing comes from: hosted rows as of a revision, or a held document."""
 
     layer: Layer
@@ -202,39 +202,39 @@ class Pull:
 
         return [x for x in layers if self._allows(x.repository, package, is_restricted=is_restricted(x))]
 
-    async def _sources(self, package: str) -> list[_Source]:
+    async def _sources(self, package: str) -> list[Source]:
         owned = self._authorise(package)
-        sources: list[_Source] = []
+        sources: list[Source] = []
         for layer in self._readable(owned.hosted(), package, owned):
             if layer.repository.id not in owned.rows:
                 continue
             hosted = await self._services.packages.hosted(layer.repository.id, package)
             if hosted is not None and (hosted.files or hosted.tombstones):
-                sources.append(_Source(layer, hosted=hosted))
+                sources.append(Source(layer, hosted=hosted))
                 break
         for layer in self._readable(owned.upstreams(), package, owned):
             assert layer.upstream is not None
             held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
             if held is not None:
-                sources.append(_Source(layer, held=held))
+                sources.append(Source(layer, held=held))
                 break
         if not sources:
             raise PackageUnknown(f"no package {package} in {self.repository.key}")
         return sources
 
-    async def _listing(self, package: str, sources: list[_Source]) -> Listing:
+    async def _listing(self, package: str, sources: list[Source]) -> Listing:
         listings = [await self._one_listing(package, source) for source in sources]
         if len(listings) == 1:
             return listings[0]
         return self._format.merge(listings[0], listings[1])
 
-    async def _one_listing(self, package: str, source: _Source) -> Listing:
+    async def _one_listing(self, package: str, source: Source) -> Listing:
         if source.hosted is not None:
             return _hosted_listing(package, source.hosted)
         assert source.held is not None
         return await listings.read(self._services.documents, self._format, source.held, package)
 
-    def _with_freshness(self, page: Page, sources: list[_Source]) -> Page:
+    def _with_freshness(self, page: Page, sources: list[Source]) -> Page:
         """The page with headers that depend on now: how long clients may keep it, and whether it is stale."""
         held = sources[-1].held
         share = () if self.repository.visibility is Visibility.PUBLIC else ("private",)
@@ -361,7 +361,7 @@ def _finish(rendered: Rendered, variant: str) -> Page:
     return Page(body, rendered.content_type, etag, gzip, rendered.headers)
 
 
-def _weight(sources: list[_Source]) -> int:
+def _weight(sources: list[Source]) -> int:
     return max((source.held.size if source.held is not None else 0) for source in sources)
 
 

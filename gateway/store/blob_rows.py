@@ -63,6 +63,16 @@ class BlobRows:
         digest, size, hashes, upstream, fetched_at = rows[0]
         return CachedFile(Digest("sha256", digest), size, from_json(hashes), upstream, fetched_at)
 
+    def origin(self, repository_id: int, package: str, prefix: str) -> str | None:
+        """The upstream that gave the first cached file of a package whose name begins so; a point read."""
+        sql = (
+            "SELECT upstream FROM cached_file WHERE repository_id = ? AND package = ?"
+            " AND filename >= ? AND filename < ? ORDER BY id LIMIT 1"
+        )
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        rows = self._database.point(sql, (repository_id, package, prefix, end))
+        return rows[0][0] if rows else None
+
     async def add_cached(self, repository_id: int, package: str, filename: str, file: CachedFile) -> None:
         """Link verified bytes, already in the cache store, to a package; the same link again renews its date."""
         values = {

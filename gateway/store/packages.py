@@ -41,6 +41,10 @@ _CHANGED = (
     "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision"
     " FROM package WHERE repository_id = ? AND changed > ? ORDER BY changed"
 )
+_BELOW = (
+    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision FROM package"
+    " WHERE repository_id = ? AND name >= ? AND name < ? AND owner_mode <> 'upstream' ORDER BY name LIMIT 1000"
+)
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM file WHERE package_id = ? LIMIT ?)"
 _FILES = (
     "SELECT filename, version, digest, size, hashes, facts, uploaded_at, deleted_at FROM file"
@@ -107,6 +111,20 @@ class Packages(Staging):
         return await self._database.read(
             lambda connection: list(connection.exec_driver_sql(sql, (repository_id,)).scalars())
         )
+
+    async def twins(self, repository_id: int, name: str) -> list[str]:
+        """Hosted names that differ from this one by the case of ASCII letters alone."""
+        sql = (
+            "SELECT name FROM package WHERE repository_id = ? AND name = ? COLLATE NOCASE AND name <> ?"
+            " AND owner_mode <> 'upstream'"
+        )
+        parameters = (repository_id, name, name)
+        return await self._database.read(lambda connection: list(connection.exec_driver_sql(sql, parameters).scalars()))
+
+    def below(self, repository_id: int, prefix: str) -> list[PackageRow]:
+        """The hosted rows whose name begins so, at most a thousand; a point read."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return [package_row(row) for row in self._database.point(_BELOW, (repository_id, prefix, end))]
 
     async def summary(self, repository_id: int) -> list[PackageSummary]:
         """One line for every name of a repository, sorted by name."""

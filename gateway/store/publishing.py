@@ -123,6 +123,10 @@ def apply_edit(
         _change_file(connection, row, filename, facts=file_facts)
     for filename in edit.delete_files:
         _change_file(connection, row, filename, deleted_at=now)
+    if edit.forget_files:
+        table = schema.file.c
+        gone = (table.package_id == row.id) & table.filename.in_(edit.forget_files)
+        connection.execute(delete(schema.file).where(gone))
     for tag, version in edit.tags.items():
         _set_tag(connection, row, tag, version)
     values: dict[str, object] = {} if edit.facts is None else {"facts": edit.facts}
@@ -151,6 +155,8 @@ def _add_file(
     now: float,
 ) -> bool:
     """Whether the file is new here; False where the same bytes are live under this name."""
+    if file.is_movable:
+        _make_room(connection, row, file)
     if _is_published(connection, row, file):
         return False
     values = {
@@ -170,6 +176,14 @@ def _add_file(
         _keep(connection, attachment.digest, attachment.size, is_stored, now)
         _attach(connection, file_id, kind, attachment)
     return True
+
+
+def _make_room(connection: Connection, row: PackageRow, file: NewFileRow) -> None:
+    """Drop what another upload left under this name, alive or dead, unless the bytes are the same."""
+    table = schema.file.c
+    is_other = (table.digest != file.digest.hex) | table.deleted_at.is_not(None)
+    found = (table.package_id == row.id) & (table.filename == file.filename) & is_other
+    connection.execute(delete(schema.file).where(found))
 
 
 def _is_published(connection: Connection, row: PackageRow, file: NewFileRow) -> bool:

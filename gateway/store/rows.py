@@ -56,7 +56,10 @@ class HostedPackage:
 
 @dataclass(frozen=True, slots=True)
 class NewFileRow:
-    """A file whose bytes are already in the hosted store. `uploaded_at` is RFC 3339; hashes are lower-case hex."""
+    """A file whose bytes are already in the hosted store. `uploaded_at` is RFC 3339; hashes are lower-case hex.
+
+    is_movable: other bytes may take its place under the same name, even once it was deleted.
+    """
 
     filename: str
     version: str
@@ -66,6 +69,7 @@ class NewFileRow:
     facts: Mapping[str, Any]
     uploaded_at: str
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
+    is_movable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ class Edit:
 
     facts: the new document-level facts, or None to keep them. tags: tag → version, None deletes the tag.
     file_facts: filename → its new facts. delete_files: filenames that become tombstones.
-    delete_package: every file becomes a tombstone, tags and facts go, the name stays hosted.
+    delete_package: every file becomes a tombstone, tags and facts go, the name stays hosted. forget_files: filenames
+    that go without a tombstone, where one is there.
     """
 
     facts: Mapping[str, Any] | None = None
@@ -82,6 +87,7 @@ class Edit:
     file_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     delete_files: tuple[str, ...] = ()
     delete_package: bool = False
+    forget_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

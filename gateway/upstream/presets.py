@@ -5,17 +5,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A public registry: its type, base URL, and the further hosts that its documents name for files."""
+    """A public registry: its type, base URL, and the further hosts that its documents name for files.
+
+    include: the only package patterns that it has, where it is one of a few.
+    """
 
     type: str
     url: str
     hosts: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
 
 
 PRESETS = {
     "pypi": Preset("pypi", "https://pypi.org/simple/", ("files.pythonhosted.org",)),
     "npm": Preset("npm", "https://registry.npmjs.org/"),
     "maven-central": Preset("maven", "https://repo.maven.apache.org/maven2/"),
+    "google-maven": Preset(
+        "maven",
+        "https://maven.google.com/",
+        ("dl.google.com",),
+        ("android.arch.**", "androidx.**", "com.android.**", "com.google.**", "com.crashlytics.**", "io.fabric.**"),
+    ),
+    "gradle-plugins": Preset(
+        "maven",
+        "https://plugins.gradle.org/m2/",
+        ("plugins-artifacts.gradle.org", "repo.maven.apache.org", "repo1.maven.org"),
+    ),
     "nuget": Preset("nuget", "https://api.nuget.org/v3/index.json"),
     "rubygems": Preset("rubygems", "https://rubygems.org/"),
     "docker-hub": Preset("container", "https://registry-1.docker.io/"),

@@ -12,7 +12,7 @@ from yarl import URL
 
 from gateway.config import Config, UpstreamConfig
 from gateway.errors import ConfigInvalid
-from gateway.model import HOSTED_LAYER
+from gateway.model import HOSTED_LAYER, matches
 from gateway.upstream.addresses import Bounds, authority, parse_address
 from gateway.upstream.presets import PRESETS, Preset
 
@@ -25,6 +25,7 @@ class Upstream:
     """A remote registry.
 
     url: its base, ends with `/`. hosts: every `host` or `host:port` that its documents may name, its own included.
+    include: patterns of the packages that it has, where it is known to have only these.
     """
 
     name: str
@@ -32,6 +33,13 @@ class Upstream:
     url: str
     hosts: frozenset[str]
     config: UpstreamConfig = field(default_factory=UpstreamConfig)
+    include: tuple[str, ...] = ()
+
+    def admits(self, package: str) -> bool:
+        """Whether it may be asked for this canonical name."""
+        if self.include and not any(matches(pattern, package) for pattern in self.include):
+            return False
+        return not any(matches(pattern, package) for pattern in self.config.exclude)
 
     @property
     def base(self) -> URL:
@@ -73,7 +81,8 @@ def _built(name: str, entry: UpstreamConfig) -> Upstream:
     hosts = entry.hosts or (preset.hosts if preset and is_public else ())
     _check_numbers(path, entry)
     _check_credentials(path, entry)
-    return Upstream(name, kind, str(base), _hosts(f"{path}.hosts", hosts) | {authority(base)}, entry)
+    include = entry.include or (preset.include if preset and is_public else ())
+    return Upstream(name, kind, str(base), _hosts(f"{path}.hosts", hosts) | {authority(base)}, entry, include)
 
 
 def _preset(path: str, name: str, entry: UpstreamConfig) -> Preset | None:

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.adapter import Adapter, Place
+from gateway.addressed import Addressed
 from gateway.auth.accounts import Accounts
 from gateway.auth.authenticate import Authenticator
 from gateway.auth.credential import Credential
@@ -190,6 +191,11 @@ class Call(HostCall):
     def pull(self) -> Pull:
         """Reads, bound to this actor and repository."""
         return Pull(self.services, self.repository, self.actor)
+
+    @cached_property
+    def addressed(self) -> Addressed:
+        """Reads of files whose address at an upstream follows from their name."""
+        return Addressed(self.services, self.repository, self.actor)
 
     @cached_property
     def publish(self) -> Publish:

@@ -1,0 +1,288 @@
+"""Reading files whose address at an upstream follows from their name, where no listing promises hashes beforehand.
+
+Access and ownership are as for every other read (`gateway.pull`); what differs is how a file is found and proved. It is
+asked for where the adapter says that it lies. Its hash is promised by the answer's headers or by a document beside it,
+and its bytes are kept, and reach a client whole, only once they agree. All files of a version come from one origin: the
+first hosted layer that has any of them, else the upstream that gave the first one.
+
+Listings of such packages unite all hosted layers, so that one repository for releases and one for snapshots are one.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from gateway import listings
+from gateway.errors import Blocked, FileUnknown, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
+from gateway.format import Ask, Document
+from gateway.layers import Layer
+from gateway.model import Digest, Listing, OwnerMode, Page, Visibility
+from gateway.opened import OpenFile
+from gateway.pull import Pull, Rendered, Source
+from gateway.services import Services
+from gateway.store.hashing import require
+from gateway.store.rows import CachedFile, DocumentRow
+from gateway.store.spool import Expected, Follower
+from gateway.upstream.client import Status, Stream
+from gateway.upstream.registry import Upstream
+
+_WHOLE = 16 * 1024**2  # bytes up to which a client waits for the verified whole, and its answer has every hash
+_LONGEST_PROOF = 4096
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where upstreams keep a file, and how its bytes are proved.
+
+    path: below an upstream's base, percent-encoded. algorithms: to compute besides sha256. proofs: (algorithm, path) of
+    documents that hold its hash, best first; `read` finds it in one. said: the hashes that an answer's headers promise.
+    is_proof_needed: False for a file that proves itself (a signature): it is kept when nobody promises anything.
+    """
+
+    path: str
+    algorithms: tuple[str, ...]
+    proofs: tuple[tuple[str, str], ...]
+    read: Callable[[str, bytes], str | None]
+    said: Callable[[Mapping[str, str]], Mapping[str, str]]
+    is_proof_needed: bool = True
+
+
+class Addressed(Pull):
+    """Reads of one actor in one repository."""
+
+    async def shelved(self, package: str, version: str, filename: str, shelf: Shelf) -> OpenFile:
+        """A file of a version of a canonical name; raises FileUnknown or as `page` does."""
+        owned = self._authorise(package)
+        for layer in self._readable(owned.hosted(), package, owned):
+            hosted = await self._services.packages.hosted(layer.repository.id, package)
+            if hosted is not None and any(file.version == version for file in hosted.files):
+                found = await self._hosted_file(layer, package, filename, None)
+                if found is None:
+                    raise FileUnknown(f"{package} {version} has no {filename} here, and is not taken from two places")
+                return found
+        layers = self._readable(owned.upstreams(), package, owned)
+        for layer in layers:
+            cached = self._services.blob_rows.cached(layer.repository.id, package, filename, None)
+            if cached is not None and (warm := self._dated(filename, cached)) is not None:
+                return warm
+        for layer in self._origins(layers, package, version):
+            if (found := await self._fetched(layer, package, filename, shelf)) is not None:
+                return found
+        raise FileUnknown(self._why_absent(package, filename, owned.mode, owned.why))
+
+    async def whole(self, package: str, version: str, filename: str, shelf: Shelf) -> OpenFile:
+        """The same, once it has come as a whole, so that every hash of it is known."""
+        opened = await self.shelved(package, version, filename, shelf)
+        if opened.digest is not None:
+            return opened
+        source = await opened.open()
+        try:
+            if isinstance(source, Follower):
+                await source.finished()
+        finally:
+            source.close()
+        return await self.shelved(package, version, filename, shelf)
+
+    async def page(self, package: str, variant: str, render: Callable[[Listing], Rendered]) -> Page:
+        """As in `Pull`; a page that lacks what a member in trouble may have says so, and is not kept."""
+        page = await super().page(package, variant, render)
+        if not self._lacking:
+            return page
+        note = ("Warning", f'199 - "{self._lacking} cannot be asked, its versions are missing"')
+        return replace(page, headers=(*page.headers, note), remaining=0.0)
+
+    # ── listings ─────────────────────────────────────────────────────────────────────────────────────────────────
+    _lacking: str = ""
+
+    async def _sources(self, package: str) -> list[Source]:
+        """All hosted layers that know the name, and the upstream that owns it, or every one for a merged name."""
+        owned = self._authorise(package)
+        sources: list[Source] = []
+        for layer in self._readable(owned.hosted(), package, owned):
+            if layer.repository.id not in owned.rows:
+                continue
+            hosted = await self._services.packages.hosted(layer.repository.id, package)
+            if hosted is not None and (hosted.files or hosted.tombstones):
+                sources.append(Source(layer, hosted=hosted))
+        for layer in self._readable(owned.upstreams(), package, owned):
+            assert layer.upstream is not None
+            try:
+                held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
+            except (UpstreamTrouble, UpstreamCorrupt):
+                if not any(source.hosted is not None and source.hosted.files for source in sources):
+                    raise
+                self._lacking = layer.name
+                continue
+            if held is not None:
+                sources.append(Source(layer, held=held))
+                if owned.mode is not OwnerMode.MERGED:
+                    break
+        if not sources:
+            raise PackageUnknown(f"no package {package} in {self.repository.key}")
+        return sources
+
+    async def _listing(self, package: str, sources: list[Source]) -> Listing:
+        first, *others = [await self._one_listing(package, source) for source in sources]
+        for other in others:
+            first = self._format.merge(first, other)
+        return first
+
+    def facts_below(self, prefix: str) -> dict[str, Mapping[str, object]]:
+        """Facts of the hosted packages whose name begins so and that the actor may read, by name."""
+        found: dict[str, Mapping[str, object]] = {}
+        for layer in self._visible():
+            for row in self._services.packages.below(layer.repository.id, prefix) if layer.upstream is None else ():
+                if self._allows(layer.repository, row.name, is_restricted=row.is_restricted):
+                    found.setdefault(row.name, row.facts)
+        return found
+
+    async def document(self, package: str, ask: Ask) -> tuple[Document, str] | None:
+        """Another document that belongs to a canonical name, and who gave it: from an upstream that may be asked."""
+        owned = self._authorise(package)
+        for layer in self._readable(owned.upstreams(), package, owned):
+            assert layer.upstream is not None
+            found = await listings.document(self._services.documents, layer.upstream, ask)
+            if found is not None:
+                return found, layer.name
+        return None
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _why_absent(self, package: str, filename: str, mode: OwnerMode, why: str) -> str:
+        if mode is OwnerMode.HOSTED:
+            return f"{package} has no {filename} here; no upstream is asked, since the name is {why}"
+        return f"{package} has no {filename}"
+
+    def _origins(self, layers: list[Layer], package: str, version: str) -> list[Layer]:
+        """The upstreams that may give a file of this version: the one that gave the others, else all."""
+        for layer in layers:
+            origin = self._services.blob_rows.origin(layer.repository.id, package, f"{version}/")
+            known = [other for other in layers if other.name == origin]
+            if known:
+                return known
+        return layers
+
+    def _dated(self, filename: str, cached: CachedFile) -> OpenFile | None:
+        warm = self._warm(filename, cached)
+        moment = datetime.fromtimestamp(int(cached.fetched_at), UTC).isoformat()
+        return None if warm is None else replace(warm, uploaded_at=moment)
+
+    async def _fetched(self, layer: Layer, package: str, filename: str, shelf: Shelf) -> OpenFile | None:
+        """The file from this upstream; None where it says that it does not have it."""
+        upstream = layer.upstream
+        assert upstream is not None
+        if self._is_known_absent(upstream, shelf.path):
+            return None
+        try:
+            follower = await self._follow(layer, package, filename, shelf)
+        except FileUnknown:
+            await self._note_absent(upstream, shelf.path)
+            return None
+        with follower:
+            size = follower.size
+            if size is not None and size > _WHOLE:
+                return self._growing(layer, package, filename, shelf, size)
+            await follower.finished()
+        cached = self._services.blob_rows.cached(layer.repository.id, package, filename, None)
+        warm = None if cached is None else self._dated(filename, cached)
+        if warm is None:
+            raise UpstreamTrouble(f"{filename} was evicted as it came", retry_after=1.0)
+        return warm
+
+    def _growing(self, layer: Layer, package: str, filename: str, shelf: Shelf, size: int) -> OpenFile:
+        assert layer.upstream is not None
+        return OpenFile(
+            filename,
+            size,
+            "",
+            layer.upstream.name,
+            lambda: self._follow(layer, package, filename, shelf),
+            is_private=self.repository.visibility is not Visibility.PUBLIC,
+        )
+
+    async def _follow(self, layer: Layer, package: str, filename: str, shelf: Shelf) -> Follower:
+        services, upstream, repository, asked = self._services, layer.upstream, layer.repository, self.repository
+        assert upstream is not None
+        proof = _Proof(services, upstream, shelf)
+
+        @asynccontextmanager
+        async def fetch(offset: int) -> AsyncIterator[Stream]:
+            async with services.client.stream(upstream, upstream.url + shelf.path, offset) as stream:
+                proof.begin(stream.headers)
+                if stream.total is not None:
+                    services.fetched(repository.key.type, str(repository.key), stream.total - stream.offset)
+                yield stream
+
+        async def done(digest: Digest, length: int, hexes: Mapping[str, str]) -> None:
+            row = await services.packages.adopt(repository.id, package, upstream.name)
+            if row.owner_mode is OwnerMode.HOSTED and not asked.is_merged(package):
+                raise FileUnknown(f"{package} was published here meanwhile")
+            cached = CachedFile(digest, length, dict(hexes), upstream.name, time.time())
+            await services.blob_rows.add_cached(repository.id, package, filename, cached)
+
+        def known() -> Digest | None:
+            cached = services.blob_rows.cached(repository.id, package, filename, None)
+            return None if cached is None else cached.digest
+
+        key = f"{repository.id} {upstream.name} {package} {filename}"
+        expected = Expected(algorithms=shelf.algorithms)
+        return await services.spools.open(key, expected, fetch, done, known=known, judge=proof.judge)
+
+    # ── what upstreams do not have ───────────────────────────────────────────────────────────────────────────────
+    def _is_known_absent(self, upstream: Upstream, path: str) -> bool:
+        row = self._services.document_rows.get(upstream.name, f"file {path}")
+        return row is not None and time.time() < row.fetched_at + row.max_age
+
+    async def _note_absent(self, upstream: Upstream, path: str) -> None:
+        ttl = upstream.config.negative_ttl
+        row = DocumentRow(upstream.name, f"file {path}", 404, None, 0, "", "", "", "", {}, time.time(), ttl)
+        await self._services.document_rows.put(row)
+
+
+class _Proof:
+    """What an upstream promises of a file: by the headers that come with it, else by a document that lies beside it."""
+
+    def __init__(self, services: Services, upstream: Upstream, shelf: Shelf) -> None:
+        self._services = services
+        self._upstream = upstream
+        self._shelf = shelf
+        self._promised: dict[str, str] = {}
+        self._asking: asyncio.Task[dict[str, str]] | None = None
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Read the headers; without a promise in them, ask for the document while the bytes come."""
+        self._promised |= {name: hex_ for name, hex_ in self._shelf.said(headers).items() if _HEX.fullmatch(hex_)}
+        if not self._promised and self._asking is None:
+            self._asking = self._services.tasks.start(self._ask(), f"proof from {self._upstream.name}")
+
+    async def judge(self, hexes: Mapping[str, str]) -> None:
+        """Raise UpstreamCorrupt unless what was promised is what came."""
+        promised = dict(self._promised)
+        if not promised and self._asking is not None:
+            promised = await self._asking
+        if not promised and self._shelf.is_proof_needed:
+            raise UpstreamCorrupt(f"{self._upstream.name} has no checksum of {self._shelf.path}")
+        known = {name: hex_ for name, hex_ in promised.items() if name in hexes}
+        try:
+            require(known, hexes)
+        except Exception as error:
+            raise UpstreamCorrupt(f"{self._shelf.path} of {self._upstream.name}: {error}") from error
+
+    async def _ask(self) -> dict[str, str]:
+        client = self._services.client
+        for algorithm, path in self._shelf.proofs:
+            try:
+                reply = await client.document(self._upstream, Ask(path), None, _LONGEST_PROOF)
+            except Blocked:
+                continue
+            if reply.status is not Status.OK or reply.document is None:
+                continue
+            hex_ = self._shelf.read(algorithm, reply.document.body)
+            if hex_ is None:
+                raise UpstreamCorrupt(f"{path} of {self._upstream.name} holds no {algorithm}")
+            return {algorithm: hex_}
+        return {}
