@@ -25,6 +25,7 @@ from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
 from gateway.store.graph import GraphRows
 from gateway.store.identities import Identities
+from gateway.store.ledgers import Ledgers
 from gateway.store.packages import Packages
 from gateway.store.repositories import Repositories
 from gateway.store.resumable import Resumables
@@ -71,6 +72,7 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
                 hosted=hosted,
                 cache=cache,
                 spools=spools,
+                ledgers=Ledgers(data / "cache" / "ledgers"),
                 client=client,
                 documents=Documents(database, rows, cache, client, tasks, leases, config.cache.max_document_size),
                 document_rows=rows,

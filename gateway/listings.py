@@ -125,6 +125,12 @@ async def document(documents: Documents, upstream: Upstream, ask: Ask) -> Docume
     return None if held is None else await documents.load(held)
 
 
+async def parsed(documents: Documents, upstream: Upstream, ask: Ask, parse: Parse) -> Listing | None:
+    """One document as `parse` reads it; None where the upstream says it is absent."""
+    held = await documents.get(upstream, ask, parse)
+    return None if held is None else await _read(documents, held, ask, parse)
+
+
 async def _ask(documents: Documents, format_: Format, upstream: Upstream, package: str) -> Ask:
     found = await directory(documents, format_, upstream)
     if found is None or not isinstance(format_, Located):

@@ -16,6 +16,7 @@ from typing import TypeVar
 from isal import igzip
 
 from gateway import listings
+from gateway.documents import Parse
 from gateway.errors import FileUnknown, PackageUnknown
 from gateway.format import Ask, Document
 from gateway.layers import Layer, Ownership, flatten, ownership
@@ -36,12 +37,17 @@ _BIG = 256 * 1024  # bytes of a document from which parsing and rendering leave 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What an adapter made of a listing. weak: the ETag shall be weak (a proxy may compress the body)."""
+    """What an adapter made of a listing. weak: the ETag shall be weak (a proxy may compress the body).
+
+    etag: with its quotes, where the protocol says what it is made of; it must name body and form. is_ranged: see Page.
+    """
 
     body: bytes
     content_type: str
     weak: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    etag: str = ""
+    is_ranged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Pull:
 
             async def build() -> Page:
                 listing = await self._listing(package, sources)
-                return await _off_loop(_weight(sources), lambda: _finish(render(listing), variant))
+                return await _off_loop(_weight(sources), lambda: finish(render(listing), variant))
 
             page = await asyncio.shield(self._services.flights.join(key, build, f"render {package}"))
             if len(page.body) < self._services.memos.pages.maxsize // 4:
@@ -152,6 +158,21 @@ class Pull:
         if not owned.upstreams():
             raise FileUnknown(f"{package} has no {name}")
         return await self._sidecar_from_upstream(package, filename, kind, sha256)
+
+    async def beside(self, package: str, filename: str, kind: str, parse: Parse) -> Listing | None:
+        """A small document that lies beside a file at the upstream that owns the name, as `parse` reads it.
+
+        parse: raises UpstreamCorrupt for one that must not be kept. None where there is none. Raises FileUnknown, or
+        as `page` does.
+        """
+        for source in await self._sources(package):
+            if source.held is None:
+                continue
+            file = (await self._one_listing(package, source)).find(filename)
+            url = self._format.sidecar_url(file, kind) if file is not None else None
+            if url is not None:
+                return await listings.parsed(self._services.documents, source.held.upstream, Ask(url), parse)
+        raise FileUnknown(f"{package} has no file {filename}")
 
     # ── upstream documents that are not one package's ────────────────────────────────────────────────────────────
     async def ask_upstream(self, ask: Ask) -> Document | None:
@@ -352,13 +373,13 @@ def _hosted_listing(package: str, hosted: HostedPackage) -> Listing:
     return Listing(package, hosted.files, facts)
 
 
-def _finish(rendered: Rendered, variant: str) -> Page:
+def finish(rendered: Rendered, variant: str) -> Page:
     """The page with its ETag (of body and variant, so that no form revives another) and its compressed body."""
     body = rendered.body
     mark = hashlib.sha256(variant.encode() + b"\0" + body).hexdigest()[:40]
     gzip = igzip.compress(body, compresslevel=1, mtime=0) if len(body) > 1000 else None
-    etag = f'W/"{mark}"' if rendered.weak else f'"{mark}"'
-    return Page(body, rendered.content_type, etag, gzip, rendered.headers)
+    etag = rendered.etag or (f'W/"{mark}"' if rendered.weak else f'"{mark}"')
+    return Page(body, rendered.content_type, etag, gzip, rendered.headers, is_ranged=rendered.is_ranged)
 
 
 def _weight(sources: list[Source]) -> int:

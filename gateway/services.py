@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cachetools import LRUCache
 
@@ -17,6 +18,7 @@ from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
 from gateway.store.graph import GraphRows
 from gateway.store.identities import Identities
+from gateway.store.ledgers import Ledgers
 from gateway.store.packages import Packages
 from gateway.store.repositories import Repositories
 from gateway.store.resumable import Resumables
@@ -32,10 +34,11 @@ def _size_of_page(page: Page) -> int:
 
 @dataclass(slots=True)
 class Memos:
-    """What this process keeps ready, bounded: rendered pages by bytes, rights by number."""
+    """What this process keeps ready, bounded: rendered pages by bytes, rights by number, one book for each ledger."""
 
     pages: LRUCache[object, Page]
     rights: LRUCache[object, object] = field(default_factory=lambda: LRUCache(10_000))
+    books: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, memory: int) -> "Memos":
@@ -63,6 +66,7 @@ class Services:
     hosted: FileBlobs
     cache: FileBlobs
     spools: Spools
+    ledgers: Ledgers
     client: UpstreamClient
     documents: Documents
     document_rows: DocumentRows

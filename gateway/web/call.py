@@ -24,9 +24,11 @@ from gateway.publish import Publish
 from gateway.pull import Pull
 from gateway.services import Services
 from gateway.web.answers import Answer, Headers
+from gateway.roster import Roster, RosterFormat
 from gateway.web.file_answer import FileAnswer
 from gateway.web.ready import etag_matches, page_answer
 
+from gateway.web.grown import DigestHeaders, grown_answer
 
 class HostCall:
     """One request to no repository. `path`: decoded captures of the route. `root`: our external address, with slash."""
@@ -224,4 +226,12 @@ class Call(HostCall):
     def redirect(self, location: str, status: int = 301) -> Answer:
         """A redirect; `location` is absolute, or relative to this repository's base."""
         target = location if location.startswith(("http://", "https://")) else self.base + location
+    def roster(self, format_: RosterFormat) -> Roster:
+        """The list of all names, bound to this actor and repository."""
+        return Roster(self.services, self.repository, self.actor, format_)
+
+    async def grown(self, roster: Roster, content_type: str, digests: DigestHeaders) -> Answer:
+        """The list of all names: ETag, 304, ranges, compression and HEAD are handled here."""
+        return await grown_answer(self.request, roster, await roster.view(), content_type, digests)
+
         return Answer(status, (("Location", target), ("Cache-Control", "no-store")))

@@ -17,6 +17,7 @@ from aiohttp import web
 from gateway.model import Page
 from gateway.store.database import Database
 from gateway.web.answers import Answer, ReadyAnswer, serialise, status_line
+from gateway.web.ranges import choose
 
 _UNUSUAL = ("Range", "If-Range", "If-Match", "If-Unmodified-Since", "Cookie", "X-NuGet-ApiKey", "Expect", "Upgrade")
 _FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded")
@@ -184,10 +185,20 @@ def answer_of(entry: Entry, if_none_match: str | None) -> ReadyAnswer:
 def page_answer(page: Page, request: web.BaseRequest) -> Answer:
     """The page for this request: 304 where the client has it, compressed where the client takes it."""
     headers = page_headers(page)
+    if page.is_ranged and "Range" in request.headers:
+        return _part_answer(page, request, headers)
     if etag_matches(request.headers.get("If-None-Match"), page.etag):
         return PageAnswer(page, 304, headers, b"")
     body, encoding = body_for(page, request.headers.get("Accept-Encoding"))
     return PageAnswer(page, 200, (*headers, *encoding), body)
+
+
+def _part_answer(page: Page, request: web.BaseRequest, headers: tuple[tuple[str, str], ...]) -> Answer:
+    """What a range of the uncompressed body gets; the compressed one has no ranges here."""
+    portion = choose(request.method, request.headers, etag=page.etag, size=len(page.body))
+    body = page.body[portion.start : portion.end] if portion.status in {200, 206} else b""
+    extra = () if portion.content_range is None else (("Content-Range", portion.content_range),)
+    return PageAnswer(page, portion.status, (*headers, *extra), body)
 
 
 def page_headers(page: Page) -> tuple[tuple[str, str], ...]:
@@ -196,6 +207,7 @@ def page_headers(page: Page) -> tuple[tuple[str, str], ...]:
         ("Content-Type", page.content_type),
         ("ETag", page.etag),
         ("Vary", "Accept, Accept-Encoding"),
+        *((("Accept-Ranges", "bytes"),) if page.is_ranged else ()),
         *page.headers,
     )
 

@@ -31,6 +31,7 @@ from aiohttp import web
 from gateway.config import UpstreamConfig
 from tests.fakes.artifacts import Artifact, Recipe, sdist, tarball, wheel
 from tests.fakes.faults import Fault
+from tests.fakes.gems import GemRegistry, text_page
 from tests.fakes.maven import pages
 from tests.fakes.nuget import feed_index, feed_pages
 from tests.fakes.registries import Page, normalized, packument, simple_page, simple_root
@@ -76,6 +77,7 @@ class FaultyUpstream:
         self._faults: dict[str | None, Fault] = {}
         self._left: dict[str | None, int] = {}
         self._projects: list[str] = []
+        self.gems = GemRegistry()
         self._connections: set[object] = set()
         self._came = asyncio.Condition()
         self._runner: web.ServerRunner | None = None
@@ -136,6 +138,7 @@ class FaultyUpstream:
     def config(self, kind: str = "pypi", **more: Any) -> UpstreamConfig:
         """The configuration of an upstream of this type that is this server: quick to give up, unless told otherwise."""
         urls = {"pypi": self.pypi_url, "npm": self.npm_url, "maven": self.maven_url, "nuget": self.nuget_url}
+        urls["rubygems"] = f"{self.url}gem/"
         url = urls.get(kind, self.url)
         return UpstreamConfig(type=kind, url=url, **{"retries": 0, "connect_timeout": 2.0, "read_timeout": 5.0, **more})
 
@@ -197,6 +200,21 @@ class FaultyUpstream:
         built = [recipe.build(name, version) for version, recipe in versions.items()]
         for path, body in feed_pages(name, built, base, promises=promises).items():
             self.serve(f"/nuget/{path}", body, "application/json" if path.endswith(".json") else "binary/octet-stream")
+        return built
+
+    def rubygems(self, name: str, versions: Mapping[str, Recipe | Sequence[Recipe]]) -> list[Artifact]:
+        """Serve a gem below `/gem/`: version → gem(), or one for each platform. Replaces it all."""
+        built = [
+            recipe.build(name, version)
+            for version, recipes in versions.items()
+            for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)
+        ]
+        self.gems.put(name, built)
+        self.pages[f"/gem/info/{name}"] = text_page(self.gems.info(name))
+        self.pages["/gem/versions"] = text_page(self.gems.versions)
+        self.pages["/gem/names"] = text_page(self.gems.names())
+        for artifact in built:
+            self.serve(f"/gem/gems/{artifact.filename}", artifact.body)
         return built
 
     # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────

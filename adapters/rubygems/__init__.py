@@ -1,0 +1,18 @@
+"""Gems: the compact index, the Marshal index, push and yank, as gem and Bundler speak them.
+
+A repository's settings: `created_at` (true): say in the index when our own versions were published.
+"""
+
+from adapters.rubygems.routes import ROUTES
+from adapters.rubygems.snippets import SNIPPETS
+from adapters.rubygems.wire import RubyGemsFormat
+from gateway.adapter import Adapter
+
+ADAPTER = Adapter(
+    type="rubygems",
+    format=RubyGemsFormat(),
+    routes=ROUTES,
+    upstream="rubygems",
+    title="Ruby",
+    snippets=SNIPPETS,
+)
