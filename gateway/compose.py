@@ -179,5 +179,7 @@ async def flush(services: Services, flush_tokens: Flush) -> None:
     if touched:
         now = time.time()
         await services.blob_rows.touch("cache", dict.fromkeys(touched, now))
+    pulls, services.pulls = services.pulls, {}
+    await services.graph.pulled(pulls)
     await services.denials.flush()
     await flush_tokens()

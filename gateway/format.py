@@ -10,10 +10,14 @@ from gateway.model import File, Listing
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A document to ask an upstream for: `path` below its base URL (already percent-encoded), and `accept`."""
+    """A document to ask an upstream for: `path` below its base URL (already percent-encoded), and `accept`.
+
+    scope: what to ask the upstream's token service for, should it send us there.
+    """
 
     path: str
     accept: str = "*/*"
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Services:
     """Stores, pipelines and configuration of one worker.
 
     fetched: told of bytes from upstreams (type, repository, bytes). touched: cached blobs that were used since the last
-    flush. short_answers: how many requests were answered before they were parsed.
+    flush. pulls: hosted nodes (repository, package, digest) that were pulled since, and when. short_answers: how many
+    requests were answered before they were parsed.
     """
 
     config: Config
@@ -78,6 +79,7 @@ class Services:
     denials: Denials
     fetched: Callable[[str, str, int], None] = lambda _type, _repository, _size: None
     touched: dict[str, None] = field(default_factory=dict)
+    pulls: dict[tuple[int, str, str], float] = field(default_factory=dict)
     short_answers: int = 0
     _known: dict[RepositoryKey, Repository] = field(default_factory=dict)
     _known_at: int = -1

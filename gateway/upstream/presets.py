@@ -33,5 +33,16 @@ PRESETS = {
     ),
     "nuget": Preset("nuget", "https://api.nuget.org/v3/index.json"),
     "rubygems": Preset("rubygems", "https://rubygems.org/"),
-    "docker-hub": Preset("container", "https://registry-1.docker.io/"),
+    "docker-hub": Preset(
+        "container",
+        "https://registry-1.docker.io/",
+        (
+            "auth.docker.io",
+            "production.cloudflare.docker.com",
+            "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com",
+        ),
+    ),
 }
+
+# What clients call a registry that they ask us for (`?ns=`), where that has several spellings.
+NAMESPACES = {"index.docker.io": "docker.io", "registry-1.docker.io": "docker.io"}

@@ -18,17 +18,19 @@ from gateway.auth.accounts import Accounts
 from gateway.auth.authenticate import Authenticator
 from gateway.auth.credential import Credential
 from gateway.errors import Invalid, TooLarge
+from gateway.graph import Graph
+from gateway.graph_publish import GraphPublish
 from gateway.model import Actor, Page, Repository, Visibility
 from gateway.opened import OpenFile
 from gateway.publish import Publish
 from gateway.pull import Pull
+from gateway.roster import Roster, RosterFormat
 from gateway.services import Services
 from gateway.web.answers import Answer, Headers
-from gateway.roster import Roster, RosterFormat
 from gateway.web.file_answer import FileAnswer
+from gateway.web.grown import DigestHeaders, grown_answer
 from gateway.web.ready import etag_matches, page_answer
 
-from gateway.web.grown import DigestHeaders, grown_answer
 
 class HostCall:
     """One request to no repository. `path`: decoded captures of the route. `root`: our external address, with slash."""
@@ -95,6 +97,10 @@ class HostCall:
     def page(self, page: Page) -> Answer:
         """A rendered document: ETag, 304, compression and HEAD are handled here."""
         return page_answer(page, self.request)
+
+    def answer(self, status: int, headers: Headers = ()) -> Answer:
+        """An answer without a body."""
+        return Answer(status, headers)
 
     def json(self, value: Any, status: int = 200, headers: Headers = ()) -> Answer:
         """A JSON body whose content type is exactly `application/json`."""
@@ -204,11 +210,29 @@ class Call(HostCall):
         """Writes, bound to this actor and repository."""
         return Publish(self.services, self.repository, self.actor, self.request_id)
 
+    @cached_property
+    def graph(self) -> Graph:
+        """Reads of documents that are named by their digest, and of what they name."""
+        return Graph(self.services, self.repository, self.actor)
+
+    @cached_property
+    def graph_publish(self) -> GraphPublish:
+        """Writes of such documents."""
+        return GraphPublish(self.services, self.repository, self.actor, self.request_id)
+
     def address(self, rest: str) -> str:
         """The absolute path of something below this repository, by the way the client came; `rest` is encoded."""
         if self.place is not None:
             return urlsplit(self.root).path + self.place.outer + rest.removeprefix(self.place.inner)
         return urlsplit(self.base).path + rest
+
+    def roster(self, format_: RosterFormat) -> Roster:
+        """The list of all names, bound to this actor and repository."""
+        return Roster(self.services, self.repository, self.actor, format_)
+
+    async def grown(self, roster: Roster, content_type: str, digests: DigestHeaders) -> Answer:
+        """The list of all names: ETag, 304, ranges, compression and HEAD are handled here."""
+        return await grown_answer(self.request, roster, await roster.view(), content_type, digests)
 
     def file(
         self,
@@ -226,12 +250,4 @@ class Call(HostCall):
     def redirect(self, location: str, status: int = 301) -> Answer:
         """A redirect; `location` is absolute, or relative to this repository's base."""
         target = location if location.startswith(("http://", "https://")) else self.base + location
-    def roster(self, format_: RosterFormat) -> Roster:
-        """The list of all names, bound to this actor and repository."""
-        return Roster(self.services, self.repository, self.actor, format_)
-
-    async def grown(self, roster: Roster, content_type: str, digests: DigestHeaders) -> Answer:
-        """The list of all names: ETag, 304, ranges, compression and HEAD are handled here."""
-        return await grown_answer(self.request, roster, await roster.view(), content_type, digests)
-
         return Answer(status, (("Location", target), ("Cache-Control", "no-store")))

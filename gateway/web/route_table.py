@@ -22,6 +22,7 @@ class RouteRow:
 
 def route_table(adapters: Iterable[Adapter], admin_routes: Iterable[AdminRoute]) -> list[RouteRow]:
     """All routes, sorted by address and method. A GET answers HEAD as well, which is not listed."""
+    adapters = tuple(adapters)
     rows = [
         RouteRow(
             f"/{adapter.type}/{{owner}}/{{repository}}/{route.pattern}",
@@ -31,6 +32,11 @@ def route_table(adapters: Iterable[Adapter], admin_routes: Iterable[AdminRoute])
         )
         for adapter in adapters
         for route in adapter.routes
+    ]
+    rows += [
+        RouteRow(f"/{route.pattern}", route.method, "-", _purpose(route.handler))
+        for adapter in adapters
+        for route in adapter.host_routes
     ]
     rows += [
         RouteRow(PREFIX + route.pattern, route.method, _said(route.scope), _purpose(route.handler))

@@ -1,0 +1,124 @@
+"""Reading manifests of any kind: what they name, what they are attached to, what they say of themselves. Pure.
+
+Nothing is rewritten: the bytes are kept as they came. Unknown fields and media types are everybody's right
+(image-spec, "Extensibility"); what must hold is that every digest is one, and that body and header agree.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from adapters.container import names
+from adapters.container.wire import DOCKER_INDEX, OCI_INDEX
+from gateway.errors import Invalid
+
+MAX_SIZE = 4 * 1024 * 1024
+_INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
+_FOREIGN = ("nondistributable", ".foreign.")
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+_IN_TOTO = "application/vnd.in-toto+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest names. blobs: config and layers; nodes: what an index lists; loose: what need not be here."""
+
+    media_type: str
+    blobs: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+    subject: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_manifest(body: bytes, content_type: str) -> Manifest:
+    """Read a manifest that came with this Content-Type; raises Invalid."""
+    try:
+        tree = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _invalid("the manifest is not JSON") from error
+    if not isinstance(tree, dict):
+        raise _invalid("the manifest is not an object")
+    media_type = _media_type(tree, content_type)
+    is_index = media_type in _INDEXES or "manifests" in tree
+    layers = [] if is_index else _descriptors(tree, "layers") + _descriptors(tree, "blobs")
+    config = [] if is_index or tree.get("config") is None else [_descriptor(tree["config"], "config")]
+    loose = [one for one in layers if _is_foreign(one)]
+    subject = tree.get("subject")
+    return Manifest(
+        media_type,
+        _digests(config + [one for one in layers if not _is_foreign(one)]),
+        _digests(_descriptors(tree, "manifests")) if is_index else (),
+        _digests(loose),
+        "" if subject is None else str(_descriptor(subject, "subject")["digest"]),
+        _facts(tree, config, layers),
+    )
+
+
+def _media_type(tree: dict[str, Any], content_type: str) -> str:
+    told = content_type.partition(";")[0].strip()
+    inside = tree.get("mediaType")
+    if inside is not None and not isinstance(inside, str):
+        raise _invalid("mediaType is not text")
+    media_type = told or inside or ""
+    if not media_type or len(media_type) > 255 or not media_type.isascii() or not media_type.isprintable():
+        raise _invalid("a manifest needs its media type as Content-Type")
+    if inside is not None and inside != media_type:
+        raise _invalid(f"the manifest says it is {inside[:100]!r}, the request says {media_type[:100]!r}")
+    if media_type.startswith(_SCHEMA_1) or tree.get("schemaVersion") == 1:
+        raise _invalid("image manifests of schema 1 are not taken: push with a client of this decade")
+    return media_type
+
+
+def _facts(tree: dict[str, Any], config: list[dict[str, Any]], layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the list of referrers shows, and whether this is an attestation that belongs to another image."""
+    facts: dict[str, Any] = {}
+    artifact = tree.get("artifactType") or (config[0].get("mediaType") if config else None)
+    if isinstance(artifact, str) and artifact:
+        facts["artifactType"] = artifact
+    annotations = tree.get("annotations")
+    if annotations is not None:
+        if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+            raise _invalid("annotations are texts by name")
+        facts["annotations"] = annotations
+    if layers and all(one.get("mediaType") == _IN_TOTO for one in layers):
+        facts["is_attestation"] = True
+    return facts
+
+
+def _descriptors(tree: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = tree.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise _invalid(f"{key} is not a list")
+    return [_descriptor(one, key) for one in found]
+
+
+def _descriptor(one: Any, where: str) -> dict[str, Any]:
+    """A content descriptor (image-spec, descriptor.md)."""
+    if not isinstance(one, dict) or not isinstance(one.get("digest"), str):
+        raise _invalid(f"{where} holds something without a digest")
+    try:
+        names.parse_digest(one["digest"])
+    except Invalid as error:
+        raise _invalid(f"{where}: {error.message}") from error
+    size = one.get("size", 0)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise _invalid(f"{where} holds a size that is none")
+    return one
+
+
+def _digests(descriptors: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(one["digest"]) for one in descriptors))
+
+
+def _is_foreign(one: dict[str, Any]) -> bool:
+    """A layer that lies elsewhere and may not be distributed: never required (image-spec, layer.md)."""
+    kind = one.get("mediaType")
+    return bool(one.get("urls")) or (isinstance(kind, str) and any(word in kind for word in _FOREIGN))
+
+
+def _invalid(message: str) -> Invalid:
+    return Invalid(message, oci="MANIFEST_INVALID")
