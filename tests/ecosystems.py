@@ -11,6 +11,7 @@ import aiohttp
 
 from tests.conftest import Gateway, Reply
 from tests.fakes.artifacts import Artifact, Recipe, tarball, wheel
+from tests.fakes.nuget import package
 from tests.fakes.upstream import FaultyUpstream
 
 
@@ -54,6 +55,53 @@ class Ecosystem:
         if self.type == "pypi":
             return await publish_pypi(gateway, name, version, artifact, token), artifact
         return await publish_npm(gateway, name, version, artifact, token), artifact
+
+    async def withdraw(self, gateway: Gateway, name: str, version: str, token: str | None) -> Reply:
+        """Delete everything that was published under the name, which is this version."""
+        if self.type == "pypi":
+            return await gateway.request("DELETE", f"pypi/acme/tools/manage/{name}/{version}", token)
+        document = await (await self.read(gateway, name, token)).json()
+        return await gateway.request("DELETE", f"npm/acme/tools/{name}/-rev/{document['_rev']}", token)
+
+
+class _Nuget(Ecosystem):
+    """A package is listed by its registration, and lies in the flat container."""
+
+    def listing(self, name: str) -> str:
+        return f"nuget/acme/tools/registration-semver2/{name}/index.json"
+
+    def file(self, name: str, artifact: Artifact) -> str:
+        return f"nuget/acme/tools/flat/{name}/{_version(name, artifact)}/{artifact.filename}"
+
+    def upstream_page(self, name: str) -> str:
+        return f"/nuget/registration/{name}/index.json"
+
+    def upstream_file(self, name: str, artifact: Artifact) -> str:
+        return f"/nuget/files/{name}/{_version(name, artifact)}/{artifact.filename}"
+
+    def versions(self, body: bytes) -> set[str]:
+        (page,) = json.loads(body)["items"]
+        return {leaf["catalogEntry"]["version"] for leaf in page["items"]}
+
+    async def publish(
+        self, gateway: Gateway, name: str, version: str, token: str | None, recipe: Recipe | None = None
+    ) -> tuple[Reply, Artifact]:
+        artifact = (recipe or self.recipe()).build(name, version)
+        return await gateway.request("PUT", "nuget/acme/tools/package", token, data=artifact.body), artifact
+
+    async def withdraw(
+        self,
+        gateway: Gateway,
+        name: str,
+        version: str,  # noqa: ARG002 the others need it
+        token: str | None,
+    ) -> Reply:
+        """Through the gateway's own address: a client of NuGet only takes a version off the lists."""
+        return await gateway.request("DELETE", f"-/api/v1/repositories/nuget/acme/tools/packages/{name}", token)
+
+
+def _version(name: str, artifact: Artifact) -> str:
+    return artifact.filename[len(name) + 1 :].removesuffix(".nupkg")
 
 
 async def publish_pypi(
@@ -124,4 +172,5 @@ PYPI = Ecosystem(
     "application/vnd.pypi.simple.v1+json",
 )
 NPM = Ecosystem("npm", ("acme-tool",), tarball, "application/json")
-ECOSYSTEMS = (PYPI, NPM)
+NUGET = _Nuget("nuget", ("acme-tool", "Acme-Tool", "ACME-TOOL"), package, "application/json")
+ECOSYSTEMS = (PYPI, NPM, NUGET)

@@ -5,7 +5,7 @@ import pytest
 from gateway.config import RepositoryConfig
 from gateway.model import Visibility
 from tests.conftest import StartGateway, private, public
-from tests.ecosystems import ECOSYSTEMS, PYPI, Ecosystem
+from tests.ecosystems import ECOSYSTEMS, Ecosystem
 from tests.fakes.faults import answer
 from tests.fakes.upstream import FaultyUpstream
 
@@ -58,12 +58,8 @@ async def test_a_name_stays_hosted_when_every_file_is_deleted(start_gateway: Sta
         await eco.publish(gateway, "acme-tool", "1.0.0", token)
         fake.forget()
         eco.serve(fake, "acme-tool", {"99.0.0": eco.recipe()})
-        if eco is PYPI:
-            deleted = await gateway.request("DELETE", "pypi/acme/tools/manage/acme-tool/1.0.0", token)
-        else:
-            document = await (await eco.read(gateway, "acme-tool", token)).json()
-            deleted = await gateway.request("DELETE", f"npm/acme/tools/acme-tool/-rev/{document['_rev']}", token)
-        assert deleted.status == 200, await deleted.text()
+        deleted = await eco.withdraw(gateway, "acme-tool", "1.0.0", token)
+        assert deleted.status in {200, 204}, await deleted.text()
 
         listed = await eco.read(gateway, "acme-tool")
 

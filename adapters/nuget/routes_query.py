@@ -48,9 +48,7 @@ async def complete(call: "Call") -> "Answer":
     query = search.parse_query(call.query)
     ours = [display_id(found.listing) for found in search.rank(await matching(call, query), query)]
     ids = ours[query.skip : query.skip + query.take]
-    body = await _ask(call, _COMPLETE, query, len(ours)) if _may_ask(call, query) else None
-    if body is not None:
-        ids += search.parse_ids(body, lambda name: _may_show(call, name))
+    ids += await _completed_upstream(call, query, len(ours))
     return call.page(page(call, {"totalHits": max(len(ours), len(ids)), "data": ids[: query.take]}))
 
 
@@ -94,6 +92,15 @@ async def _found_upstream(call: "Call", query: search.Query, ours: int) -> tuple
         return search.parse_answer(body, base_of(call), lambda name: _may_show(call, name))
     except UpstreamCorrupt:
         return [], 0
+
+
+async def _completed_upstream(call: "Call", query: search.Query, ours: int) -> list[str]:
+    """The upstream's ids; none as in `_found_upstream`."""
+    body = await _ask(call, _COMPLETE, query, ours) if _may_ask(call, query) else None
+    try:
+        return [] if body is None else search.parse_ids(body, lambda name: _may_show(call, name))
+    except UpstreamCorrupt:
+        return []
 
 
 async def _ask(call: "Call", kinds: tuple[str, ...], query: search.Query, ours: int) -> bytes | None:
