@@ -68,7 +68,9 @@ def _needed(refused: Challenged) -> str:
     match = _NAMED.match(refused.rest)
     if match is None:
         return ""
-    if refused.method in {"GET", "HEAD"} and match["kind"] != "blobs/uploads":
+    if refused.method == "HEAD" and match["kind"] == "blobs":
+        actions = "pull,push"  # who looks for a blob is about to push; oras-py 0.2 never asks for more later
+    elif refused.method in {"GET", "HEAD"} and match["kind"] != "blobs/uploads":
         actions = "pull"
     elif refused.method == "DELETE" and match["kind"] != "blobs/uploads":
         actions = "pull,delete"

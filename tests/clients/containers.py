@@ -1,6 +1,6 @@
 """What the container tests do with real clients: one world with docker, podman, buildah, skopeo, ctr and oras-py in it.
 
-Images are built FROM scratch, or copied from layouts that `tests.fakes.images` made; nothing is fetched from anywhere.
+Images are built FROM scratch, or copied from folders that `tests.fakes.images` made; nothing is fetched from anywhere.
 """
 
 import json
@@ -20,7 +20,7 @@ import oras.client
 order = json.loads(sys.argv[1])
 client = oras.client.OrasClient(insecure=True, tls_verify=False, hostname=order["host"])
 if order["token"]:
-    client.set_basic_auth(order["user"], order["token"])
+    client.auth.set_basic_auth(order["user"], order["token"])
 if order["verb"] == "push":
     client.push(
         target=order["target"], files=[order["file"]], do_chunked=True, chunk_size=order["chunk"],
@@ -122,18 +122,17 @@ class Machine:
         seen = self.skopeo("inspect", _ANY, "--raw", f"docker://{reference}").succeeded()
         return digest_of(seen.stdout.encode())
 
-    def layout(self, image: Image, name: str = "layout") -> str:
-        """An image on disk that skopeo can copy (image-spec, image-layout.md); its address."""
+    def folder_of(self, image: Image, name: str = "image") -> str:
+        """An image on disk that skopeo can copy (its `dir:` transport); its address."""
         folder = self.world.work / name
-        blobs = folder / "blobs" / "sha256"
-        blobs.mkdir(parents=True)
-        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        folder.mkdir()
+        (folder / "version").write_text("Directory Transport Version: 1.1\n")
         for one in image.everything:
-            for digest, body in {**one.blobs, one.digest: one.body}.items():
-                (blobs / digest.partition(":")[2]).write_bytes(body)
-        entry = image.described(annotations={"org.opencontainers.image.ref.name": "1"})
-        (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-        return f"oci:{folder}:1"
+            plain = one.digest.partition(":")[2]
+            (folder / ("manifest.json" if one is image else f"{plain}.manifest.json")).write_bytes(one.body)
+            for digest, body in one.blobs.items():
+                (folder / digest.partition(":")[2]).write_bytes(body)
+        return f"dir:{folder}"
 
 
 def digest_pushed(ran: Ran) -> str:
