@@ -1,0 +1,212 @@
+"""gem and bundler of both generations publish to a private repository and use what is there."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.clients.gateway import DELETE, Gateway
+from tests.clients.rubies import GENERATIONS, build_gem, bundle, checksums, gem, gemfile, locked, push, says, sha256
+from tests.clients.tools import World
+
+pytestmark = pytest.mark.client
+
+REPOSITORY = "rubygems/acme/gems"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    repositories = {"rubygems": {"acme/gems": {"layers": ["hosted"]}, "acme/empty": {"layers": ["hosted"]}}}
+    with Gateway(tmp_path_factory.mktemp("gateway"), repositories) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def token(gateway: Gateway) -> str:
+    return gateway.token("acme", DELETE)
+
+
+@pytest.fixture(scope="module")
+def reader(gateway: Gateway) -> str:
+    return gateway.token("acme")
+
+
+@pytest.fixture(params=GENERATIONS)
+def generation(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def host(gateway: Gateway) -> str:
+    """As people type it: without a slash at the end."""
+    return gateway.base(REPOSITORY).rstrip("/")
+
+
+def test_a_gem_that_was_built_and_pushed_is_installed_by_both_tools(
+    generation: int, gateway: Gateway, host: str, token: str, reader: str, new_world: Callable[[], World]
+) -> None:
+    publisher, user, machine = new_world(), new_world(), new_world()
+    names = f"acme-tool{generation}", f"acme-base{generation}"
+    files = [
+        build_gem(publisher, names[1], "1.2.0", generation=generation),
+        build_gem(publisher, names[0], "1.0.0", dependencies={names[1]: "~> 1.0"}, generation=generation),
+    ]
+
+    said = [push(publisher, generation, file, host, token).succeeded().stdout for file in files]
+
+    assert f"Successfully registered gem: {names[0]} (1.0.0)" in said[1]
+    source = gateway.base(REPOSITORY, reader)
+    installed = gem(machine, generation, "install", names[0], "--no-document", source=source).succeeded()
+    assert "2 gems installed" in installed.stdout
+    gemfile(user, source, f'"{names[0]}"')
+    bundle(user, generation, "install").succeeded()
+    assert locked(user) == {names[0]: "1.0.0", names[1]: "1.2.0"}
+    assert says(user, generation, names[0]) == f"{names[0]} 1.0.0"
+    if generation == 4:
+        bundle(user, generation, "lock", "--add-checksums").succeeded()
+        assert checksums(user).get(names[1]) == sha256(files[0])
+
+
+def test_the_same_bytes_may_be_pushed_again_and_others_may_not(
+    generation: int, host: str, token: str, world: World
+) -> None:
+    file = build_gem(world, f"twice{generation}")
+    push(world, generation, file, host, token).succeeded()
+
+    again = push(world, generation, file, host, token)
+    other = push(world, generation, build_gem(world, f"twice{generation}", content="else"), host, token)
+
+    assert "already pushed" in again.succeeded().stdout
+    assert "Repushing of gem versions is not allowed" in other.failed().text
+
+
+def test_a_token_that_may_only_read_is_told_so_and_asked_for_nothing(
+    generation: int, host: str, reader: str, world: World
+) -> None:
+    refused = push(world, generation, build_gem(world, "forbidden"), host, reader).failed()
+
+    assert "write" in refused.text
+    assert "password" not in refused.text.lower()
+
+
+def test_a_key_that_nobody_made_is_refused(generation: int, host: str, world: World) -> None:
+    refused = push(world, generation, build_gem(world, "stranger"), host, "ent_nobodyhasthiskey").failed()
+
+    assert "key" in refused.text.lower() or "token" in refused.text.lower()
+    assert "OTP" not in refused.text
+
+
+@pytest.mark.parametrize("form", ["Bearer {}", "{}"])
+def test_a_key_is_accepted_with_and_without_its_scheme(form: str, host: str, token: str, world: World) -> None:
+    file = build_gem(world, "scheme", "1.0.1" if form == "{}" else "1.0.0")
+
+    push(world, 3, file, host, form.format(token)).succeeded()
+
+
+def test_a_yanked_version_is_gone_for_good_and_the_other_platform_stays(
+    generation: int, gateway: Gateway, host: str, token: str, world: World
+) -> None:
+    name = f"yanked{generation}"
+    plain = build_gem(world, name, "1.0.0")
+    for file in (plain, build_gem(world, name, "1.0.0", platform="java"), build_gem(world, name, "0.9.0")):
+        push(world, generation, file, host, token).succeeded()
+
+    gem(world, generation, "yank", name, "-v", "1.0.0", "--host", host, key=token).succeeded()
+
+    gemfile(world, gateway.base(REPOSITORY, token), f'"{name}"')
+    bundle(world, generation, "install").succeeded()
+    assert locked(world)[name] == "0.9.0"
+    files = {
+        status: gateway.get(f"/{REPOSITORY}/gems/{name}-1.0.0{suffix}.gem", token=token)[0]
+        for status, suffix in ((404, ""), (200, "-java"))
+    }
+    assert files == {404: 404, 200: 200}
+    assert push(world, generation, plain, host, token).failed()
+    unknown = gem(world, generation, "yank", name, "-v", "7.7.7", "--host", host, key=token)
+    assert f"7.7.7 of {name} does not exist" in unknown.text
+
+
+def test_the_index_of_the_old_days_lists_finds_and_fetches(
+    generation: int, gateway: Gateway, host: str, token: str, world: World
+) -> None:
+    name = f"listed{generation}"
+    for version in ("1.0.0", "1.1.0", "2.0.0.beta"):
+        needed = {"acme-base": ">= 1"} if version == "1.1.0" else {}
+        push(world, generation, build_gem(world, name, version, dependencies=needed), host, token).succeeded()
+    source = gateway.base(REPOSITORY, token)
+
+    def ask(*arguments: str) -> str:
+        return gem(world, generation, *arguments, source=source).succeeded().stdout
+
+    assert f"{name} (1.1.0)" in ask("list", "--remote", name)
+    assert f"{name} (1.1.0, 1.0.0)" in ask("search", "--all", name)
+    assert f"{name} (2.0.0.beta)" in ask("search", "--pre", name)
+    assert "homepage: https://acme.example" in ask("specification", "--remote", name, "-v", "1.1.0")
+    assert "acme-base (>= 1)" in ask("dependency", "--remote", name, "-v", "1.1.0")
+    ask("fetch", name, "-v", "1.0.0")
+    assert (world.work / f"{name}-1.0.0.gem").is_file()
+
+
+def test_an_update_after_a_push_brings_the_new_version_and_nothing_else(
+    generation: int, gateway: Gateway, host: str, token: str, world: World
+) -> None:
+    name = f"updated{generation}"
+    push(world, generation, build_gem(world, name, "1.0.0"), host, token).succeeded()
+    gemfile(world, gateway.base(REPOSITORY, token), f'"{name}", "~> 1.0"')
+    bundle(world, generation, "install").succeeded()
+
+    for version in ("1.5.0", "2.0.0"):
+        push(world, generation, build_gem(world, name, version), host, token).succeeded()
+    bundle(world, generation, "update", name).succeeded()
+
+    assert locked(world)[name] == "1.5.0"
+
+
+def test_an_empty_repository_has_no_gems_rather_than_no_index(
+    generation: int, gateway: Gateway, token: str, world: World
+) -> None:
+    gemfile(world, gateway.base("rubygems/acme/empty", token), '"acme-tool"')
+
+    said = bundle(world, generation, "install").failed().text
+
+    assert "Could not find gem 'acme-tool'" in said
+
+
+def test_without_credentials_bundler_says_how_to_give_them(generation: int, gateway: Gateway, world: World) -> None:
+    gemfile(world, gateway.base(REPOSITORY), '"acme-tool"')
+    asked = bundle(world, generation, "install").failed().text
+    gemfile(world, gateway.base(REPOSITORY, "ent_nobodyhasthiskey"), '"acme-tool"')
+    refused = bundle(world, generation, "install").failed().text
+
+    assert "bundle config set" in asked
+    assert "Bad username or password" in refused
+
+
+@pytest.mark.parametrize("how", ["host", "address", "environment"])
+def test_credentials_may_stand_in_bundlers_configuration(
+    how: str, generation: int, gateway: Gateway, host: str, token: str, reader: str, world: World
+) -> None:
+    name = f"configured{generation}{how}"
+    push(world, 3, build_gem(world, name), host, token).succeeded()
+    gemfile(world, gateway.base(REPOSITORY), f'"{name}"')
+    secret = f"__token__:{reader}"
+    environment = {"BUNDLE_127__0__0__1": secret} if how == "environment" else {}
+    if how != "environment":
+        of = "127.0.0.1" if how == "host" else gateway.base(REPOSITORY)
+        bundle(world, generation, "config", "set", "--global", of, secret).succeeded()
+
+    bundle(world, generation, "install", environment=environment).succeeded()
+
+    assert locked(world) == {name: "1.0.0"}
+
+
+def test_a_mirror_is_used_and_the_lock_file_keeps_the_address_that_it_mirrors(
+    generation: int, gateway: Gateway, host: str, token: str, reader: str, world: World
+) -> None:
+    name, public = f"mirrored{generation}", "http://gems.example.org/"
+    push(world, 3, build_gem(world, name), host, token).succeeded()
+    gemfile(world, public, f'"{name}"')
+    bundle(world, generation, "config", "set", "--global", f"mirror.{public}", gateway.base(REPOSITORY, reader))
+
+    bundle(world, generation, "install").succeeded()
+
+    assert f"remote: {public}" in (world.work / "Gemfile.lock").read_text()
