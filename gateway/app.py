@@ -74,7 +74,7 @@ async def running(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[
 
 def _server(mount: Mount, *, is_fast: bool, **options: Any) -> web.Server:
     """An Answer is all that aiohttp's protocol needs of a response, whatever its annotations say."""
-    return FastServer(mount, mount.ready, **options) if is_fast else web.Server(cast("Any", mount), **options)
+    return FastServer(mount, mount.shortcut.ready, **options) if is_fast else web.Server(cast("Any", mount), **options)
 
 
 async def _work(config: Config, adapters: Sequence[Adapter], *, is_first: bool) -> None:

@@ -22,9 +22,10 @@ from gateway.store.traffic import Traffic
 from gateway.web.access_log import LogWriter
 from gateway.web.admin import dispatch as control
 from gateway.web.answers import Answer
+from gateway.web.asked import Asked
 from gateway.web.control.call import AdminServices
 from gateway.web.metrics import CONTENT_TYPE, Metrics
-from gateway.web.mount import Asked, Own
+from gateway.web.mount import Own
 from gateway.web.observe import Observer
 
 if TYPE_CHECKING:

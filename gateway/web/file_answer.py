@@ -56,18 +56,21 @@ class FileAnswer(Answer):
         finally:
             source.close()
 
-    def small(self) -> tuple[bytes, bytes, bytes] | None:
-        """What the table of ready responses needs to send this file again, or None unless it is small and warm.
+    def again(self) -> tuple[bytes, bytes, bytes] | None:
+        """What the table of ready responses needs to send this file again, or None unless it was sent whole and warm.
 
-        The starts of a 200 and of a 304, and the bytes. Raises OSError when the file was evicted meanwhile.
+        The starts of a 200 and of a 304, and the bytes, none of a large file. Raises FileUnknown or OSError when the
+        file was evicted meanwhile.
         """
         file = self.file
-        if not self.is_whole or file.digest is None or file.store is None or file.size is None or file.size > INLINE:
+        if not self.is_whole or file.digest is None or file.store is None or file.size is None:
             return None
-        with file.store.open(file.digest) as blob:
-            body = os.pread(blob.fd, blob.size, 0)
+        body = b""
+        if file.size <= INLINE:
+            with file.store.open(file.digest) as blob:
+                body = os.pread(blob.fd, blob.size, 0)
         constant = serialise(self.headers)
-        return status_line(200) + constant + b"Content-Length: %d\r\n" % len(body), status_line(304) + constant, body
+        return status_line(200) + constant + b"Content-Length: %d\r\n" % file.size, status_line(304) + constant, body
 
     def _head(self, request: web.BaseRequest, length: int | None, content_range: str | None) -> bytes:
         extra: list[tuple[str, str]] = []
@@ -83,6 +86,25 @@ class FileAnswer(Answer):
         elif self.status != 304:
             extra.append(("Content-Length", "0"))
         return b"".join((status_line(self.status), serialise((*self.headers, *extra)), self.tail(request)))
+
+
+class WarmAnswer(Answer):
+    """A large file that was sent before and may be sent again: its head is ready, its bytes are in a store."""
+
+    __slots__ = ("_blob", "_start")
+
+    def __init__(self, start: bytes, file: OpenFile) -> None:
+        """Open the file; raises FileUnknown when it was evicted. `start`: all of the head that is always the same."""
+        super().__init__(200, ())
+        assert file.store is not None
+        assert file.digest is not None
+        self._start = start
+        self._blob = file.store.open(file.digest)
+
+    async def send(self, request: web.BaseRequest) -> None:
+        self.keep_alive = request.keep_alive
+        with self._blob as blob:
+            self.sent = await send_file(request, self._start + self.tail(request), blob, 0, blob.size)
 
 
 def _moment(uploaded_at: str | None) -> datetime | None:

@@ -13,64 +13,27 @@ from urllib.parse import parse_qsl
 import structlog
 from aiohttp import web
 
-from gateway.adapter import Adapter, Challenged, HostRoute, Place, Route
+from gateway.adapter import Adapter, Challenged, HostRoute, Route
 from gateway.auth.authenticate import Authenticator, nobody
 from gateway.errors import Forbidden, GatewayError, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
-from gateway.layers import flatten
 from gateway.model import Actor, Repository, RepositoryKey, Scope
 from gateway.services import Services
-from gateway.web.answers import Answer, tail
+from gateway.web.answers import Answer
+from gateway.web.asked import Asked
 from gateway.web.call import Call, HostCall
 from gateway.web.credentials import read_credentials
 from gateway.web.errors import answer_for
-from gateway.web.fast import FastHandler
-from gateway.web.file_answer import FileAnswer
 from gateway.web.forwarded import Client, TrustedProxies
 from gateway.web.observe import Observer
 from gateway.web.paths import RouteTable, guard
-from gateway.web.ready import Entry, Key, PageAnswer, Raw, Ready, answer_of, entry_heads
 from gateway.web.record import Record
+from gateway.web.shortcut import Shortcut
 
 _log = structlog.stdlib.get_logger("web")
 _READY_SECONDS = 30.0
 _HTTP_1_1 = (1, 1)
 
-Own = Callable[[web.BaseRequest, "Asked"], Awaitable[Answer]]
-
-
-class Asked:
-    """What is known of one request so far; filled while it is routed, read by the log."""
-
-    __slots__ = (
-        "accept",
-        "actor",
-        "adapter",
-        "base",
-        "client",
-        "key",
-        "package",
-        "path",
-        "place",
-        "repository",
-        "request_id",
-        "rest",
-        "root",
-    )
-
-    def __init__(self, request_id: str, accept: str) -> None:
-        self.request_id = request_id
-        self.accept = accept
-        self.client = Client("", "http", "")
-        self.actor: Actor | None = None
-        self.adapter: Adapter | None = None
-        self.repository: Repository | None = None
-        self.path = ""
-        self.rest = ""
-        self.root = ""
-        self.base = ""
-        self.package = ""
-        self.key: RepositoryKey | None = None
-        self.place: Place | None = None
+Own = Callable[[web.BaseRequest, Asked], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +64,7 @@ class Mount:
         self._own = sorted(own.items(), key=lambda item: -len(item[0]))
         self._repository_page = repository_page
         self._proxies = TrustedProxies(services.config.server.trusted_proxies)
-        self.ready = Ready(
-            services.database, services.config.cache.memory, is_forwarded=bool(services.config.server.trusted_proxies)
-        )
-        self.ready.on_hit = self._hit
+        self.shortcut = Shortcut(services, authenticator, observer)
         self._dialects: dict[str, _Dialect] = {}
         self._claimed: dict[str, _Dialect] = {}
         for adapter in adapters:
@@ -121,23 +81,17 @@ class Mount:
         observer = self._observer
         observer.in_flight += 1
         try:
-            chunk = request.protocol.chunk if isinstance(request.protocol, FastHandler) else None
-            before = self._services.database.sequence()
-            key = self.ready.key(request)
-            entry = self.ready.find(key, time.time()) if key is not None else None
-            if entry is not None:
-                answer = await self._send_ready(request, entry, started)
-            else:
-                asked = Asked(observer.ids.take(request.headers.get("X-Request-Id")), request.headers.get("Accept", ""))
-                answer = await self._answer(request, asked)
-                try:
-                    answer = await self._send(request, asked, answer)
-                finally:
-                    self._note_asked(request, answer, asked, started)
-                if key is not None and answer.status == 200 and before == self._services.database.sequence():
-                    entry = self._keep(key, answer, asked)  # nothing moved while it was made
-            if entry is not None and chunk is not None:
-                self._keep_raw(request, chunk, answer, entry)
+            glance = self.shortcut.look(request)
+            if glance.answer is not None:
+                await self.shortcut.send(request, glance, started)
+                return glance.answer
+            asked = Asked(observer.ids.take(request.headers.get("X-Request-Id")), request.headers.get("Accept", ""))
+            answer = await self._answer(request, asked)
+            try:
+                answer = await self._send(request, asked, answer)
+            finally:
+                self._note_asked(request, answer, asked, started)
+            self.shortcut.keep(request, glance, answer, asked)
             return answer
         finally:
             observer.in_flight -= 1
@@ -169,109 +123,6 @@ class Mount:
             if left < 0:
                 answer.close()
                 return
-
-    # ── the fast way ─────────────────────────────────────────────────────────────────────────────────────────────
-    async def _send_ready(self, request: web.BaseRequest, entry: Entry, started: float) -> Answer:
-        headers = request.headers
-        answer = answer_of(entry, headers.get("If-None-Match"))
-        answer.request_id = self._observer.ids.take(headers.get("X-Request-Id"))
-        raw = Raw(entry, answer.status == 304, request.raw_path, headers.get("User-Agent", ""))
-        await answer.send(request)
-        self._used(entry)
-        self._note(raw, answer.status, answer.request_id, (perf_counter() - started) * 1000)
-        return answer
-
-    def _hit(self, raw: Raw, status: int, now: float) -> bytes:
-        """Note an answer that the protocol gives by itself, and return what differs in its head."""
-        request_id = self._observer.ids.take(None)
-        self._services.short_answers += 1
-        self._used(raw.entry)
-        self._note(raw, status, request_id, 0.0, now)
-        return tail(request_id, is_persistent=True, version=_HTTP_1_1)
-
-    def _used(self, entry: Entry) -> None:
-        if entry.token is not None:
-            self._authenticator.touch(entry.token)
-        if entry.digest:
-            self._services.touched[entry.digest] = None
-
-    def _note(self, raw: Raw, status: int, request_id: str, milliseconds: float, now: float | None = None) -> None:
-        entry = raw.entry
-        self._observer.note(
-            Record(
-                now or time.time(),
-                request_id,
-                "GET",
-                raw.path,
-                status,
-                entry.actor,
-                entry.type,
-                entry.repository,
-                entry.package,
-                entry.layer,
-                entry.freshness,
-                len(entry.body) if status == 200 else 0,
-                milliseconds,
-                entry.address,
-                raw.user_agent,
-            )
-        )
-
-    def _keep_raw(self, request: web.BaseRequest, chunk: bytes, answer: Answer, entry: Entry) -> None:
-        """Let the same bytes from the same address have the same answer, without being parsed again."""
-        if request.version != _HTTP_1_1 or not answer.keep_alive or request.can_read_body:
-            return
-        if "X-Request-Id" in request.headers or answer.status not in {200, 304}:
-            return
-        raw = Raw(entry, answer.status == 304, request.raw_path, request.headers.get("User-Agent", ""))
-        self.ready.keep_raw(chunk, request.remote or "", raw)
-
-    def _keep(self, key: Key, answer: Answer, asked: Asked) -> Entry | None:
-        """Remember a response that the next request of the same kind may have as it is."""
-        repository, adapter, actor = asked.repository, asked.adapter, asked.actor
-        if repository is None or adapter is None or actor is None:
-            return None
-        now, digest = time.time(), ""
-        if isinstance(answer, PageAnswer):
-            until, etag = now + min(_READY_SECONDS, answer.page.remaining), answer.page.etag
-            start, not_modified, body = entry_heads(answer.page, key[4])
-        elif isinstance(answer, FileAnswer) and (small := _small(answer)) is not None:
-            until, etag = now + _READY_SECONDS, answer.file.etag
-            start, not_modified, body = small
-            if not answer.file.is_hosted and answer.file.digest is not None:
-                digest = answer.file.digest.hex
-        else:
-            return None
-        if actor.token is not None and actor.token.expires_at is not None:
-            until = min(until, actor.token.expires_at)
-        if until <= now:
-            return None
-        entry = Entry(
-            start=start,
-            not_modified=not_modified,
-            etag=etag,
-            body=body,
-            epochs=self._epochs(repository),
-            until=until,
-            sequence=self._services.database.sequence(),
-            actor=actor.name,
-            type=adapter.type,
-            repository=str(repository.key),
-            package=asked.package,
-            layer=answer.layer,
-            freshness="fresh" if answer.freshness in {"miss", "revalidated"} else answer.freshness,
-            address=asked.client.address,
-            token=None if actor.token is None else actor.token.id,
-            digest=digest,
-        )
-        self.ready.keep(key, entry)
-        return entry
-
-    def _epochs(self, repository: Repository) -> tuple[tuple[str, int], ...]:
-        """Everything in the catalogue that the answer may depend on, as of now."""
-        scopes = {"auth", "repositories", "documents", f"repository:{repository.id}"}
-        scopes |= {f"repository:{layer.repository.id}" for layer in flatten(self._services, repository)}
-        return tuple((scope, self._services.database.epoch(scope)) for scope in sorted(scopes))
 
     # ── the whole way ────────────────────────────────────────────────────────────────────────────────────────────
     async def _answer(self, request: web.BaseRequest, asked: Asked) -> Answer:
@@ -545,11 +396,3 @@ def _query(request: web.BaseRequest) -> dict[str, str]:
         return dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True, max_num_fields=100))
     except ValueError as error:
         raise PathInvalid("the query has too many fields") from error
-
-
-def _small(answer: FileAnswer) -> tuple[bytes, bytes, bytes] | None:
-    """The file's bytes for the table, or None for one that is large, partial, cold or gone by now."""
-    try:
-        return answer.small()
-    except (OSError, GatewayError):
-        return None

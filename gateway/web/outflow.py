@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gateway.errors import GatewayError, StoreTrouble
 
-STEP = 1024 * 1024  # bytes of one turn of the loop
-_AHEAD = 128 * 1024  # bytes between two looks whether a file is in memory: the kernel reads at least so much at once
+STEP = 2 * 1024 * 1024  # bytes of one turn of the loop
+_AHEAD = 512 * 1024  # bytes between two looks whether a file is in memory
 _HOP = 0.1  # seconds after which a thread is given back, however well it goes
 _LINGER = 5  # milliseconds that a thread waits for a full socket before the loop does
 
@@ -84,14 +84,14 @@ def _sendfile(out: int, fd: int, offset: int, count: int) -> int:
 
 def in_memory(fd: int, offset: int, count: int) -> bool:
     """Whether these bytes of a file can be sent without waiting for a disk; False where nobody can tell."""
-    if _is_all_memory(os.fstat(fd).st_dev):
-        return True
     byte = bytearray(1)
     try:
         for place in (*range(offset, offset + count, _AHEAD), offset + count - 1):
             os.preadv(fd, (byte,), place, os.RWF_NOWAIT)
-    except (OSError, AttributeError):  # not in memory; the file system or the platform cannot say
+    except BlockingIOError:
         return False
+    except (OSError, AttributeError):  # the file system or the platform cannot say
+        return _is_all_memory(os.fstat(fd).st_dev)
     return True
 
 

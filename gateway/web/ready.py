@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.model import Page
+from gateway.opened import OpenFile
 from gateway.store.database import Database
-from gateway.web.answers import Answer, ReadyAnswer, serialise, status_line
+from gateway.web.answers import Answer, serialise, status_line
 from gateway.web.ranges import choose
 
 _UNUSUAL = ("Range", "If-Range", "If-Match", "If-Unmodified-Since", "Cookie", "X-NuGet-ApiKey", "Expect", "Upgrade")
@@ -33,6 +34,7 @@ class Entry:
 
     epochs: (scope, generation) pairs that must still hold. until: POSIX seconds, 0 once the entry was dropped.
     sequence: the newest generation when that was last checked. digest: of a cached blob, to note its use.
+    file: whose bytes are the body, where they are too many to be kept here.
     The names are for the log.
     """
 
@@ -52,6 +54,7 @@ class Entry:
     address: str
     token: int | None = None
     digest: str = ""
+    file: OpenFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,10 @@ class Ready:
         while self._size > self._memory:
             self._drop(next(iter(self._entries)))
 
+    def forget(self, key: Key) -> None:
+        """Drop the entry for this key."""
+        self._drop(key)
+
     def keep_raw(self, data: bytes, peer: str, raw: Raw) -> None:
         """Find the entry by these bytes from now on; it must be one that the table keeps."""
         if len(self._raw) >= _MOST_RAW:
@@ -169,17 +176,6 @@ class Ready:
 
 def _weigh(entry: Entry) -> int:
     return len(entry.body) + 2000
-
-
-def answer_of(entry: Entry, if_none_match: str | None) -> ReadyAnswer:
-    """The entry as a response."""
-    if if_none_match is not None and etag_matches(if_none_match, entry.etag):
-        answer = ReadyAnswer(304, entry.not_modified, b"")
-    else:
-        answer = ReadyAnswer(200, entry.start, entry.body)
-    answer.layer = entry.layer
-    answer.freshness = entry.freshness
-    return answer
 
 
 def page_answer(page: Page, request: web.BaseRequest) -> Answer:
