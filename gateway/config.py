@@ -67,6 +67,7 @@ class UpstreamConfig:
     hosts: further hosts that its documents may name for files. username/password or token are sent to the origin of
     `url` only and never follow a redirect off it. max_age: seconds a document is fresh when the upstream says nothing;
     max_stale: seconds it may still be served while the upstream is in trouble; negative_ttl: seconds a 404 is believed.
+    namespace: put before names of one part where the registry knows them so (Docker Hub's `library`).
     absent_on_403: the upstream says 403 where it means absent. include, exclude: patterns of the packages that it is
     asked for (empty: all), and of those that it never is.
     """
@@ -87,6 +88,7 @@ class UpstreamConfig:
     absent_on_403: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

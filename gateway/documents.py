@@ -18,10 +18,10 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from gateway.errors import UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import Invalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
-from gateway.model import Listing
+from gateway.model import Digest, Listing
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
@@ -33,6 +33,7 @@ from gateway.upstream.registry import Upstream
 Parse = Callable[[Document], Listing]
 
 _BIG = 256 * 1024  # bytes of a document from which parsing leaves the loop
+_FOR_GOOD = 100 * 365 * 86400.0  # seconds
 _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
 
 
@@ -93,7 +94,7 @@ class Documents:
         flight = self._flights.join(
             (upstream.name, key), lambda: self._refresh(upstream, ask, key, parse), f"refresh {upstream.name}"
         )
-        if verdict is Freshness.STALE_USABLE:
+        if verdict is Freshness.STALE_USABLE and not ask.digest_header:
             return self._held(upstream, row, "stale")
         if row is None or row.status != 200 or not may_stand_in(_known(row), self._clock(), upstream.config.max_stale):
             return self._held(upstream, *await asyncio.shield(flight))
@@ -162,12 +163,53 @@ class Documents:
             if row is not None and (row.digest is None or self._blobs.has(row.digest) is None):
                 row = None
             known = None if row is None else _known(row)
-            reply = await self._client.document(upstream, ask, known, self._limit)
+            reply = await self._ask(upstream, ask, row, known)
             parsed = await _parsed(reply.document, parse) if reply.document is not None and parse is not None else None
             kept = await self._keep(upstream, key, row, reply)
             if parsed is not None:
                 self._parsed[upstream.name, key, kept.digest] = parsed
             return self._remember(kept), "revalidated" if reply.status is Status.NOT_MODIFIED else "miss"
+
+    async def _ask(self, upstream: Upstream, ask: Ask, row: DocumentRow | None, known: Validators | None) -> Reply:
+        if ask.digest_header:
+            reply = await self._ask_by_digest(upstream, ask, row)
+        else:
+            reply = await self._client.document(upstream, ask, known, self._limit)
+        if reply.status is Status.ABSENT and row is not None and row.status == 200:
+            if self._clock() - row.fetched_at < ask.outlives:
+                raise UpstreamTrouble(f"{upstream.name} no longer has it; what it had is served for a while")
+        elif reply.document is not None and ask.digest:
+            await asyncio.to_thread(_require_digest, upstream, ask.digest, reply.document.body)
+            return replace(reply, etag=ask.digest, max_age=_FOR_GOOD)
+        return reply
+
+    async def _ask_by_digest(self, upstream: Upstream, ask: Ask, row: DocumentRow | None) -> Reply:
+        """Ask what the document's digest is by now, and only for a new one for the document."""
+        digest = ""
+        try:
+            head = await self._client.head(upstream, ask)
+        except UpstreamTrouble as trouble:
+            if trouble.detail.get("answered") not in {405, 501}:
+                raise
+        else:
+            if head.document is None:
+                return head
+            digest = head.document.headers.get(ask.digest_header.lower(), "")
+        if digest and row is not None and row.etag == digest:
+            return Reply(Status.NOT_MODIFIED)
+        if not digest:
+            reply = await self._client.document(upstream, replace(ask, digest_header=""), None, self._limit)
+            told = "" if reply.document is None else reply.document.headers.get(ask.digest_header.lower(), "")
+            if reply.document is None:
+                return reply
+            digest = told or f"sha256:{hashlib.sha256(reply.document.body).hexdigest()}"
+            await asyncio.to_thread(_require_digest, upstream, digest, reply.document.body)
+            return replace(reply, etag=digest, max_age=None)
+        path = ask.at_digest.replace("{digest}", _checked_digest(upstream, digest))
+        held = await self.get(upstream, Ask(path, ask.accept, ask.scope, digest))
+        if held is None:
+            raise UpstreamTrouble(f"{upstream.name} names {digest} and does not have it")
+        return Reply(Status.OK, await self.load(held), etag=digest)
 
     async def _keep(self, upstream: Upstream, key: str, row: DocumentRow | None, reply: Reply) -> DocumentRow:
         now = self._clock()
@@ -200,6 +242,20 @@ class Documents:
     def _remember(self, row: DocumentRow) -> DocumentRow:
         self._recent[row.upstream, row.key] = row
         return row
+
+
+def _checked_digest(upstream: Upstream, digest: str) -> str:
+    try:
+        return str(Digest.parse(digest))
+    except Invalid as error:
+        raise UpstreamCorrupt(f"{upstream.name} names a document by something that is no digest") from error
+
+
+def _require_digest(upstream: Upstream, expected: str, body: bytes) -> None:
+    """Raise UpstreamCorrupt unless these bytes have the digest. Blocks for large ones."""
+    digest = Digest.parse(_checked_digest(upstream, expected))
+    if hashlib.new(digest.algorithm, body).hexdigest() != digest.hex:
+        raise UpstreamCorrupt(f"{upstream.name} sent other bytes than {expected}")
 
 
 async def _parsed(document: Document, parse: Parse) -> Listing:

@@ -12,12 +12,20 @@ from gateway.model import File, Listing
 class Ask:
     """A document to ask an upstream for: `path` below its base URL (already percent-encoded), and `accept`.
 
-    scope: what to ask the upstream's token service for, should it send us there.
+    scope: under what to keep the token of a token service, should the upstream send us there.
+    digest: what the body must have as its digest (`algorithm:hex`); such a document never changes.
+    digest_header: of a HEAD's answer, the header with the digest of a document that may change; it is asked for first,
+    and where it is new, the document at `at_digest` (with `{digest}` in it). outlives: seconds for which a document
+    that the upstream no longer has is served all the same.
     """
 
     path: str
     accept: str = "*/*"
     scope: str = ""
+    digest: str = ""
+    digest_header: str = ""
+    at_digest: str = ""
+    outlives: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,30 @@ class ErrorBody:
     headers: tuple[tuple[str, str], ...] = ()
     reason: str | None = None
     status: int | None = None
+
+
+class GraphFormat(Protocol):
+    """What the core asks of an ecosystem whose packages are graphs of documents that are named by their digest."""
+
+    def ask_node(self, package: str, reference: str, outlives: float) -> Ask:
+        """How to ask an upstream for a node by tag or digest; outlives: see Ask."""
+        ...
+
+    def ask_attached(self, package: str, digest: str) -> tuple[Ask, ...]:
+        """How to ask for what is attached to a node: one way after another, until one is not absent."""
+        ...
+
+    def ask_tags(self, package: str, link: str) -> Ask | None:
+        """How to ask for the first page of a package's tags, or for the one that a `Link` header names next."""
+        ...
+
+    def parse_tags(self, document: Document) -> tuple[str, ...]:
+        """The tags on a page; raises UpstreamCorrupt."""
+        ...
+
+    def ask_blob(self, package: str, digest: str) -> Ask:
+        """Where an upstream keeps a blob."""
+        ...
 
 
 class Format(Protocol):

@@ -66,8 +66,8 @@ class Graph(Pull):
             remote.warning,
         )
 
-    async def blob(self, package: str, digest: Digest) -> OpenFile:
-        """The blob of that digest; raises FileUnknown, or as `Pull.page` does."""
+    async def blob(self, package: str, digest: Digest, *, needs_size: bool = False) -> OpenFile:
+        """The blob of that digest, with its size if that is needed; raises FileUnknown, or as `Pull.page` does."""
         owned = self._authorise(package)
         for layer in self._readable(owned.hosted(), package, owned):
             link = self._services.graph.link(layer.repository.id, package, str(digest))
@@ -75,7 +75,7 @@ class Graph(Pull):
                 await self._saw(layer, package, link)
                 return self._blob(str(digest), link.sha256, link.size, {digest.algorithm: digest.hex})
         remotes = self._remotes(self._readable(owned.upstreams(), package, owned), package)
-        found = await remotes.blob(digest)
+        found = await remotes.blob(digest, needs_size=needs_size)
         if found is None:
             raise FileUnknown(f"{package} has no {digest}")
         return found

@@ -26,7 +26,7 @@ class GraphPublish(Publish):
     # ── blobs ────────────────────────────────────────────────────────────────────────────────────────────────────
     async def begin_upload(self, package: str, algorithms: Iterable[str] = ()) -> str:
         """Begin the upload of a blob, hashed by these algorithms too; returns its name. Raises as `begin` does."""
-        await self.begin(package, refuse_known_upstream=not self.repository.settings.get("allow_shadow", False))
+        await self._begin(package)
         return self._services.resumables.begin(self._owner(package), algorithms)
 
     @asynccontextmanager
@@ -58,7 +58,7 @@ class GraphPublish(Publish):
 
         A pass need not have been asked for the source: what counts is what its token may read.
         """
-        await self.begin(package, refuse_known_upstream=not self.repository.settings.get("allow_shadow", False))
+        await self._begin(package)
         token = self.actor.token
         reader = self.actor if token is None else replace(self.actor, token=replace(token, asked=None))
         by_id = {one.id: one for one in self._services.known().values()}
@@ -89,7 +89,7 @@ class GraphPublish(Publish):
 
         is_complete: everything that it names must be here.
         """
-        await self.begin(package, refuse_known_upstream=not self.repository.settings.get("allow_shadow", False))
+        await self._begin(package)
         sha256 = await asyncio.to_thread(self._services.hosted.put, body)
         row = replace(new.row, sha256=sha256, pushed_by=self.pusher)
         moved = await self._services.graph.put(
@@ -120,6 +120,10 @@ class GraphPublish(Publish):
         """Who pushes, with which token."""
         token = self.actor.token
         return f"{self.actor.name}#{token.id if token is not None else 0}"
+
+    async def _begin(self, package: str) -> None:
+        """As `begin`; a name that an upstream knows is refused, unless the repository's `allow_shadow` lets it be."""
+        await self.begin(package, refuse_known_upstream=self.repository.settings.get("allow_shadow") is not True)
 
     async def _link(self, package: str, row: LinkRow) -> None:
         await self._services.graph.add_link(

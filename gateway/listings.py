@@ -134,7 +134,7 @@ async def parsed(documents: Documents, upstream: Upstream, ask: Ask, parse: Pars
 async def _ask(documents: Documents, format_: Format, upstream: Upstream, package: str) -> Ask:
     found = await directory(documents, format_, upstream)
     if found is None or not isinstance(format_, Located):
-        return format_.ask_listing(package)
+        return format_.ask_listing(upstream.named(package))
     return format_.locate(package, found)
 
 

@@ -20,7 +20,7 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?\s*([0-9]{1,18})-([0-9]{1,18})(?:/(?
 async def blob(call: "Call") -> "Answer":
     """GET the bytes of a blob that the image links."""
     name, digest = image(call), parse_digest(call.path["digest"])
-    opened = await call.graph.blob(name, digest)
+    opened = await call.graph.blob(name, digest, needs_size=call.method == "HEAD")
     return call.file(opened, headers=headers(call, ("Docker-Content-Digest", str(digest))))
 
 

@@ -37,6 +37,7 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_INDEX}, {DOCKER_MANIFEST}, application/json;q=0.5, */*;q=0.1"
+_LINK = re.compile(r'\s*<([^<>\s]{1,2000})>\s*;\s*rel="?next"?')
 API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 
 # The first class that fits decides; the status is the error's own (distribution-spec, "Error Codes").
@@ -79,6 +80,46 @@ class ContainerFormat:
         del hosts
         tags = parse_tags(document.body)
         return Listing(package, tuple(File(tag, tag, {}, origin=origin) for tag in tags))
+
+    def ask_node(self, package: str, reference: str, outlives: float) -> Ask:
+        """A manifest: by digest for good; by tag with HEAD first, which registries do not count as a pull."""
+        path, scope = f"v2/{package}/manifests/", f"repository:{package}:pull"
+        if names.is_digest(reference):
+            return Ask(f"{path}{reference}", ACCEPT, scope, digest=reference)
+        return Ask(
+            f"{path}{reference}",
+            ACCEPT,
+            scope,
+            digest_header="Docker-Content-Digest",
+            at_digest=f"{path}{{digest}}",
+            outlives=outlives,
+        )
+
+    def ask_attached(self, package: str, digest: str) -> tuple[Ask, ...]:
+        """The referrers API, or the tag that stands in for it where a registry has none."""
+        scope = f"repository:{package}:pull"
+        return (
+            Ask(f"v2/{package}/referrers/{digest}", OCI_INDEX, scope),
+            Ask(f"v2/{package}/manifests/{names.fallback_tag(digest)}", OCI_INDEX, scope),
+        )
+
+    def ask_tags(self, package: str, link: str) -> Ask | None:
+        """The list of tags, a page at a time; only a page of the same list is a next one."""
+        scope, path = f"repository:{package}:pull", f"v2/{package}/tags/list"
+        if not link:
+            return Ask(path, "application/json", scope)
+        match = _LINK.match(link)
+        if match is None or not match[1].partition("?")[0].endswith(path):
+            return None
+        return Ask(f"{path}?{match[1].partition('?')[2]}", "application/json", scope)
+
+    def parse_tags(self, document: Document) -> tuple[str, ...]:
+        """The tags on one page."""
+        return parse_tags(document.body)
+
+    def ask_blob(self, package: str, digest: str) -> Ask:
+        """A blob's address."""
+        return Ask(f"v2/{package}/blobs/{digest}", "*/*", f"repository:{package}:pull")
 
     def merge(self, hosted: Listing, upstream: Listing) -> Listing:
         """Hosted tags hide an upstream's."""

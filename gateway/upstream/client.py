@@ -24,6 +24,7 @@ from yarl import URL
 from gateway.errors import Blocked, FileUnknown, PathInvalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.upstream import addresses, authorities, cache_control
+from gateway.upstream.bearer import Bearers, read_challenges
 from gateway.upstream.bodies import Chunks, drain, extent, read_document
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.hosts import Host, UpstreamHealth
@@ -37,6 +38,8 @@ USER_AGENT = f"entrepot/{version('entrepot')}"
 _BUFFER = 64 * 1024  # PERFORMANCE section 4: more costs memory with slow clients and gains nothing
 _HEADER_SIZE, _HEADER_COUNT = 16 * 1024, 128
 _BACKOFF = 0.2
+_HEAD_LIMIT = 1 << 40  # no body comes, whatever its length would be
+_TOKEN_LIMIT = 64 * 1024
 _KEPT_OUT = frozenset(
     {"set-cookie", "connection", "keep-alive", "transfer-encoding", "content-encoding", "content-length"}
 )
@@ -52,13 +55,17 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An upstream's answer. `document` exactly with OK; max_age: seconds, None when the upstream did not say."""
+    """An upstream's answer. `document` exactly with OK; max_age: seconds, None when the upstream did not say.
+
+    size: bytes of the document, as the answer to a HEAD says; None when it does not.
+    """
 
     status: Status
     document: Document | None = None
     etag: str | None = None
     last_modified: str | None = None
     max_age: float | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +93,17 @@ class Known(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
+    """One request, or one hop of it. scope: what its token is kept under. authorization: for this hop, or None.
+
+    None: what we hold for the upstream's origin, if it goes there; empty: none.
+    """
+
     url: URL
     headers: Mapping[str, str]
     method: str = "GET"
     body: bytes | None = None
+    scope: str = ""
+    authorization: str | None = None
 
     @property
     def is_conditional(self) -> bool:
@@ -130,6 +144,7 @@ class UpstreamClient:
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
         self._hosts: dict[tuple[str, str], Host] = {}
+        self._bearers = Bearers(clock)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -160,7 +175,14 @@ class UpstreamClient:
             headers["If-None-Match"] = validators.etag
         if validators is not None and validators.last_modified:
             headers["If-Modified-Since"] = validators.last_modified
-        return await self._ask(upstream, _Request(self._below(upstream, ask.path), headers), limit)
+        request = _Request(self._below(upstream, ask.path), headers, scope=ask.scope)
+        return await self._ask(upstream, request, limit)
+
+    async def head(self, upstream: Upstream, ask: Ask) -> Reply:
+        """What a GET of the document would say of it, without the document: headers and an empty body."""
+        headers = {"Accept": ask.accept, "Accept-Encoding": "identity"}
+        request = _Request(self._below(upstream, ask.path), headers, "HEAD", scope=ask.scope)
+        return await self._ask(upstream, request, _HEAD_LIMIT)
 
     async def post(
         self, upstream: Upstream, path: str, body: bytes, content_type: str, limit: int, *, accept: str = "*/*"
@@ -170,7 +192,7 @@ class UpstreamClient:
         return await self._ask(upstream, _Request(self._below(upstream, path), headers, "POST", body), limit)
 
     @asynccontextmanager
-    async def stream(self, upstream: Upstream, url: str, offset: int = 0) -> AsyncIterator[Stream]:
+    async def stream(self, upstream: Upstream, url: str, offset: int = 0, scope: str = "") -> AsyncIterator[Stream]:
         """A file's bytes from `offset` on, as they are: neither decompressed nor cut anew, at the reader's pace.
 
         Raises FileUnknown, Blocked, UpstreamTrouble or UpstreamCorrupt; an answer that only breaks off later raises
@@ -180,7 +202,7 @@ class UpstreamClient:
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        request = _Request(address, headers)
+        request = _Request(address, headers, scope=scope)
         seconds = upstream.config.connect_timeout + upstream.config.read_timeout
         answer = await self._within(
             upstream, seconds, lambda: self._persist(upstream, lambda: self._open(upstream, request))
@@ -237,7 +259,8 @@ class UpstreamClient:
         url = answer.url if answer.url == request.url else answer.url.with_query(None)  # a signed query is a secret
         kept = {name.lower(): value for name, value in headers.items() if name.lower() not in _KEPT_OUT}
         document = Document(body, headers.get("Content-Type", "application/octet-stream"), str(url), kept)
-        return Reply(Status.OK, document, etag, last_modified, age)
+        size = answer.response.content_length if request.method == "HEAD" else None
+        return Reply(Status.OK, document, etag, last_modified, age, size)
 
     async def _within(self, upstream: Upstream, seconds: float, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -264,14 +287,47 @@ class UpstreamClient:
         for _ in range(addresses.MAX_REDIRECTS + 1):
             answer = await self._send(upstream, hop)
             response = answer.response
+            if response.status == 401 and hop.authorization is None:
+                signed = await self._signed(upstream, hop, answer)
+                if signed is not None:
+                    hop = signed
+                    continue
             if response.status not in addresses.REDIRECTS:
-                return await self._judged(upstream, request, answer)
+                signed_in = replace(request, authorization=hop.authorization)
+                return await self._judged(upstream, signed_in, answer)
             await drain(response, answer.host)
             answer.host.succeeded()
             if request.body is not None and response.status not in {307, 308}:
                 raise UpstreamTrouble(f"{upstream.name} redirects a POST")
-            hop = replace(hop, url=addresses.next_address(hop.url, response.headers.get("Location"), bounds))
+            url = addresses.next_address(hop.url, response.headers.get("Location"), bounds)
+            hop = replace(hop, url=url, authorization=hop.authorization if url.origin() == hop.url.origin() else None)
         raise UpstreamTrouble(f"{upstream.name} redirects in circles", upstream=upstream.name)
+
+    async def _signed(self, upstream: Upstream, hop: _Request, answer: _Answer) -> _Request | None:
+        """The same hop with what the token service gave us for it; None where the answer sends us to none."""
+        challenge = read_challenges(answer.response.headers.getall("WWW-Authenticate", []))
+        if challenge is None or not addresses.is_same_origin(hop.url, upstream.base) or upstream.config.token:
+            return None
+        await drain(answer.response, answer.host)
+        answer.host.succeeded()
+
+        async def ask(url: URL, authorization: str | None) -> tuple[int, bytes]:
+            headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+            asked = _Request(url, headers, authorization=authorization or "")
+            got = await self._send(upstream, asked)
+            try:
+                if got.response.status == 429 or got.response.status >= 500:
+                    raise self._refusal(upstream, asked, got)
+                with got.host.watching():
+                    body = await read_document(got.response, got.host, _TOKEN_LIMIT)
+                got.host.succeeded()
+                return got.response.status, body
+            finally:
+                got.response.close()
+
+        stale = self._bearers.held(upstream, hop.scope)
+        authorization = await self._bearers.obtain(upstream, hop.scope, challenge, stale, ask)
+        return None if authorization is None else replace(hop, authorization=authorization)
 
     async def _send(self, upstream: Upstream, request: _Request) -> _Answer:
         """The one way out: every request of the product passes here, one hop each."""
@@ -279,11 +335,13 @@ class UpstreamClient:
         host = self._host(upstream, request.url)
         host.admit()
         headers = {"User-Agent": USER_AGENT, **request.headers}
-        authorization = upstream.authorization()
-        if authorization is not None and addresses.is_same_origin(request.url, upstream.base):
+        authorization = request.authorization
+        if authorization is None and addresses.is_same_origin(request.url, upstream.base):
+            authorization = self._bearers.held(upstream, request.scope) or upstream.authorization()
+        if authorization:
             headers["Authorization"] = authorization
         config = upstream.config
-        with host.watching(is_repeatable=request.method == "GET"):
+        with host.watching(is_repeatable=request.method in {"GET", "HEAD"}):
             response = await self._session.request(
                 request.method,
                 request.url,
@@ -312,6 +370,9 @@ class UpstreamClient:
         if status in {404, 410} or (status == 403 and upstream.config.absent_on_403):
             answer.host.succeeded()
             return replace(answer, is_absent=True)
+        if status == 401 and request.authorization:  # signed in, and still nothing to see: no such name
+            answer.host.succeeded()
+            return replace(answer, is_absent=True)
         if status == 304 and request.is_conditional:
             answer.host.succeeded()
             return answer
@@ -324,11 +385,18 @@ class UpstreamClient:
         wait = cache_control.retry_after(response.headers.get("Retry-After"), self._now())
         if status == 429 or (status == 503 and wait is not None):
             seconds = host.limited(wait)
-            return UpstreamTrouble(f"{name} asks for fewer requests ({status})", retry_after=seconds, host=host.name)
+            return UpstreamTrouble(
+                f"{name} asks for fewer requests ({status})",
+                retry_after=seconds,
+                host=host.name,
+                is_limited=status == 429,
+            )
         if status >= 500 or status == 408:
             host.failed(f"answered {status}")
-            passing = request.method == "GET"
-            return UpstreamTrouble(f"{name} answered {status}", retry_after=wait, host=host.name, is_passing=passing)
+            passing = request.method in {"GET", "HEAD"}
+            return UpstreamTrouble(
+                f"{name} answered {status}", retry_after=wait, host=host.name, is_passing=passing, answered=status
+            )
         host.succeeded()
         if status == 416:
             return UpstreamCorrupt(f"{name} no longer has the rest of a file", host=host.name)
@@ -336,7 +404,7 @@ class UpstreamClient:
             return UpstreamTrouble(f"{name} does not accept our credentials ({status})", host=host.name)
         if status in {403, 451}:
             return Blocked(f"{name} refuses it: {status} {_phrase(response.reason)}".rstrip(), host=host.name)
-        return UpstreamTrouble(f"{name} answered {status}", host=host.name)
+        return UpstreamTrouble(f"{name} answered {status}", host=host.name, answered=status)
 
     def _host(self, upstream: Upstream, url: URL) -> Host:
         key = (upstream.name, addresses.authority(url))

@@ -65,7 +65,10 @@ class Host:
         if wait > 0:
             because = f": {self.last_error}" if self.last_error else ""
             raise UpstreamTrouble(
-                f"{self.upstream} is left alone for a while{because}", retry_after=wait, host=self.name
+                f"{self.upstream} is left alone for a while{because}",
+                retry_after=wait,
+                host=self.name,
+                is_limited=self.breaker.state(self._clock()) is State.PAUSED,
             )
         self.requests += 1
 

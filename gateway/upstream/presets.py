@@ -7,13 +7,14 @@ from dataclasses import dataclass
 class Preset:
     """A public registry: its type, base URL, and the further hosts that its documents name for files.
 
-    include: the only package patterns that it has, where it is one of a few.
+    include: the only package patterns that it has, where it is one of a few. namespace: see UpstreamConfig.
     """
 
     type: str
     url: str
     hosts: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 PRESETS = {
@@ -41,6 +42,7 @@ PRESETS = {
             "production.cloudflare.docker.com",
             "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com",
         ),
+        namespace="library",
     ),
 }
 

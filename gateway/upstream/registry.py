@@ -25,7 +25,7 @@ class Upstream:
     """A remote registry.
 
     url: its base, ends with `/`. hosts: every `host` or `host:port` that its documents may name, its own included.
-    include: patterns of the packages that it has, where it is known to have only these.
+    include: patterns of the packages that it has, where it is known to have only these. namespace: see UpstreamConfig.
     """
 
     name: str
@@ -34,6 +34,11 @@ class Upstream:
     hosts: frozenset[str]
     config: UpstreamConfig = field(default_factory=UpstreamConfig)
     include: tuple[str, ...] = ()
+    namespace: str = ""
+
+    def named(self, package: str) -> str:
+        """The name by which this upstream knows a package."""
+        return f"{self.namespace}/{package}" if self.namespace and "/" not in package else package
 
     def admits(self, package: str) -> bool:
         """Whether it may be asked for this canonical name."""
@@ -82,7 +87,10 @@ def _built(name: str, entry: UpstreamConfig) -> Upstream:
     _check_numbers(path, entry)
     _check_credentials(path, entry)
     include = entry.include or (preset.include if preset and is_public else ())
-    return Upstream(name, kind, str(base), _hosts(f"{path}.hosts", hosts) | {authority(base)}, entry, include)
+    namespace = entry.namespace or (preset.namespace if preset and is_public else "")
+    return Upstream(
+        name, kind, str(base), _hosts(f"{path}.hosts", hosts) | {authority(base)}, entry, include, namespace
+    )
 
 
 def _preset(path: str, name: str, entry: UpstreamConfig) -> Preset | None:
