@@ -142,6 +142,15 @@ class Pull:
             raise FileUnknown(f"{package} has no file {filename}")
         return await self._from_upstream(package, filename, sha256)
 
+    async def hosted_files(self, prefix: str) -> list[tuple[str, str]]:
+        """`(package, filename)` of what is published here under names that begin so, newest last, for this actor."""
+        self._permit.require(Scope.READ)
+        found: list[tuple[str, str]] = []
+        for layer in self._visible():
+            if layer.upstream is None:
+                found += await self._services.packages.named(layer.repository.id, prefix)
+        return [(package, filename) for package, filename in found if self.may(package, Scope.READ)]
+
     async def sidecar(self, package: str, filename: str, kind: str, sha256: str | None = None) -> OpenFile:
         """What belongs to a file: its `metadata`, signature or provenance. Raises FileUnknown or as `page` does."""
         owned = self._authorise(package)

@@ -8,7 +8,6 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -57,16 +56,6 @@ def inspect(path: Path) -> Contents:
         raise Invalid(f"the package is not a readable zip archive: {str(error)[:100]}") from error
 
 
-def members_of(path: Path, wanted: Iterable[str], limit: int) -> dict[str, bytes]:
-    """Members of a package that `inspect` accepted, each of at most `limit` bytes; raises Invalid. Blocks."""
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = {_client_name(member.filename): member for member in archive.infolist()}
-            return {name: _read(archive, members[name], limit) for name in wanted}
-    except _BROKEN as error:
-        raise Invalid(f"the package is not a readable zip archive: {str(error)[:100]}") from error
-
-
 def _checked(listed: list[zipfile.ZipInfo], file: BinaryIO) -> dict[str, zipfile.ZipInfo]:
     """The members by the name that the client gives them; raises Invalid for anything that could mean harm."""
     if len(listed) > MAX_MEMBERS:
@@ -76,7 +65,7 @@ def _checked(listed: list[zipfile.ZipInfo], file: BinaryIO) -> dict[str, zipfile
     members: dict[str, zipfile.ZipInfo] = {}
     seen: set[str] = set()
     for member in listed:
-        name = _client_name(member.filename)
+        name = client_name(member.filename)
         if member.orig_filename != member.filename or name.lower() in seen:
             raise Invalid(f"the package has two members that read as {name[:80]!r}")
         if member.flag_bits & 0x1 or member.compress_type not in _METHODS:
@@ -90,7 +79,7 @@ def _checked(listed: list[zipfile.ZipInfo], file: BinaryIO) -> dict[str, zipfile
     return members
 
 
-def _client_name(name: str) -> str:
+def client_name(name: str) -> str:
     """The path as NuGet's reader unpacks it; raises Invalid for one that leaves the package's folder."""
     plain = unquote(name).replace("\\", "/")
     parts = plain.removesuffix("/").split("/")
@@ -125,9 +114,14 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> byte
         body = stream.read(limit + 1)
     if len(body) > limit:
         raise Invalid(f"{member.filename[:80]} has more than {limit} bytes")
-    if len(body) > _RATIO_FROM and len(body) > MAX_RATIO * max(1, member.compress_size):
-        raise Invalid(f"{member.filename[:80]} inflates to over {MAX_RATIO} times its size")
+    check_ratio(member.filename, len(body), member.compress_size)
     return body
+
+
+def check_ratio(name: str, inflated: int, packed: int) -> None:
+    """Raise Invalid for a member that inflates to far more than it is."""
+    if inflated > _RATIO_FROM and inflated > MAX_RATIO * max(1, packed):
+        raise Invalid(f"{name[:80]} inflates to over {MAX_RATIO} times its size")
 
 
 def _embedded(

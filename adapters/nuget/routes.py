@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from adapters.nuget import names, registration, routes_mirror, routes_publish, routes_query, service_index
+from adapters.nuget import (
+    names,
+    registration,
+    routes_mirror,
+    routes_publish,
+    routes_query,
+    routes_symbols,
+    routes_v2,
+    service_index,
+)
 from adapters.nuget.addresses import base_of, filename_of, package_of, routes, version_of
 from adapters.nuget.registration import PATHS, Hive
 from gateway.errors import FileUnknown, Invalid, PackageUnknown
@@ -142,4 +151,6 @@ ROUTES = (
     *routes_query.ROUTES,
     *routes_publish.ROUTES,
     *routes_mirror.ROUTES,
+    *routes_symbols.ROUTES,
+    *routes_v2.ROUTES,
 )

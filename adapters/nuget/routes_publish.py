@@ -61,9 +61,8 @@ async def delete(call: "Call") -> "Answer":
     """DELETE package/ID/VERSION: unlist it; delete it for good where the repository's setting `hard_delete` says so."""
     if call.repository.settings.get("hard_delete") is True:
         hosted, file = await _hosted_file(call, Scope.DELETE)
-        await call.publish.edit(
-            call.package, Edit(delete_files=(file.filename,)), expected_revision=hosted.row.revision
-        )
+        files = tuple(one.filename for one in hosted.files if one.version == file.version)  # its symbols too
+        await call.publish.edit(call.package, Edit(delete_files=files), expected_revision=hosted.row.revision)
     else:
         await _change(call, listed=False)
     return call.text("", 204)

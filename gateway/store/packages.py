@@ -51,6 +51,11 @@ _FILES = (
     " WHERE package_id = ? ORDER BY id"
 )
 _TAGS = "SELECT name, version FROM tag WHERE package_id = ? ORDER BY name"
+_NAMED = (
+    "SELECT package.name, file.filename FROM package JOIN file ON file.package_id = package.id"
+    " WHERE repository_id = ? AND owner_mode <> 'upstream' AND filename >= ? AND filename < ? AND deleted_at IS NULL"
+    " ORDER BY file.id"
+)
 _ATTACHMENTS = (
     "SELECT file.filename, kind, attachment.digest, attachment.size, content_type FROM file"
     " JOIN attachment ON attachment.file_id = file.id"
@@ -125,6 +130,13 @@ class Packages(Staging):
         """The hosted rows whose name begins so, at most a thousand; a point read."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         return [package_row(row) for row in self._database.point(_BELOW, (repository_id, prefix, end))]
+
+    async def named(self, repository_id: int, prefix: str) -> list[tuple[str, str]]:
+        """`(package, filename)` of every live file whose name begins so, in the order of publishing."""
+        bounds = (repository_id, prefix, f"{prefix}\U0010ffff")
+        return await self._database.read(
+            lambda connection: [(row[0], row[1]) for row in connection.exec_driver_sql(_NAMED, bounds)]
+        )
 
     async def summary(self, repository_id: int) -> list[PackageSummary]:
         """One line for every name of a repository, sorted by name."""
