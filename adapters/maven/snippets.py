@@ -2,6 +2,22 @@
 
 from gateway.adapter import SnippetContext
 
+# A mirror of `*` stands for `central` alone as long as nothing else is declared, and that has no snapshots.
+_SNAPSHOTS = """\
+  <profiles>
+    <profile>
+      <id>snapshots</id>
+      <activation><activeByDefault>true</activeByDefault></activation>
+      <repositories>
+        <repository>
+          <id>central</id><url>{base}</url>
+          <snapshots><enabled>true</enabled></snapshots>
+        </repository>
+      </repositories>
+    </profile>
+  </profiles>
+"""
+
 
 def maven(context: SnippetContext) -> str:
     name = _name(context)
@@ -10,7 +26,8 @@ def maven(context: SnippetContext) -> str:
         "<!-- ~/.m2/settings.xml -->\n<settings>\n  <servers>\n"
         f"{server}  </servers>\n  <mirrors>\n"
         f"    <mirror><id>{name}</id><mirrorOf>*</mirrorOf><url>{context.base}</url></mirror>\n"
-        "  </mirrors>\n</settings>\n\n"
+        "  </mirrors>\n"
+        f"{_SNAPSHOTS.format(base=context.base)}</settings>\n\n"
         "<!-- pom.xml, to publish: mvn deploy -->\n<distributionManagement>\n"
         f"  <repository><id>{name}</id><url>{context.base}</url></repository>\n"
         f"  <snapshotRepository><id>{name}</id><url>{context.base}</url></snapshotRepository>\n"

@@ -13,6 +13,7 @@ from gateway.format import Ask, Document, ErrorBody
 from gateway.model import File, Listing
 
 PROBLEM = "application/problem+json"
+PLAIN = "text/plain; charset=utf-8"
 _MOST_VERSIONS = 50_000
 _TITLES = {
     400: "Not accepted",
@@ -83,8 +84,14 @@ class MavenFormat:
         return Listing(hosted.package, hosted.files + rest, {"updated": max(updated, default=None), "plugins": plugins})
 
     def render_error(self, error: GatewayError, accept: str) -> ErrorBody:  # noqa: ARG002 one form for all
-        """A problem document (RFC 9457), which Maven prints, and a reason phrase, which Gradle and older Mavens do."""
+        """A problem document (RFC 9457), which Maven prints, and a reason phrase, which Gradle and older Mavens do.
+
+        What is absent is said in plain text: Maven 3.9 and 4 take any problem document for trouble, and then ask no
+        other repository, and give up a deployment that looks for earlier metadata.
+        """
         title = title_of(error)
+        if error.status == 404:
+            return ErrorBody(f"{_line(error.message)}\n".encode(), PLAIN, reason=reason_of(title, error.message))
         problem = {
             "type": f"urn:entrepot:{error.code.replace('_', '-')}",
             "title": title,

@@ -37,6 +37,15 @@ _SETTINGS = """\
   <servers>
     <server><id>{server}</id><username>{user}</username><password>{token}</password></server>
   </servers>
+  <profiles>
+    <profile>
+      <id>snapshots</id>
+      <activation><activeByDefault>true</activeByDefault></activation>
+      <repositories>
+        <repository><id>central</id><url>{address}</url><snapshots><enabled>true</enabled></snapshots></repository>
+      </repositories>
+    </profile>
+  </profiles>
 </settings>
 """
 _POM = """\
