@@ -119,6 +119,21 @@ class Publish:
         await self.note("publish", package, files=[file.filename for file in files], created=committed.created)
         return committed
 
+    async def commit_all(self, batches: Mapping[str, tuple[Sequence[NewFile], Mapping[str, Any] | None]]) -> None:
+        """Publish files of several packages (with their facts, or None) together or not at all; raises as `commit`."""
+        for package in batches:
+            self.require(Scope.WRITE, package)
+        rows = {name: ([await self._keep(file) for file in files], facts) for name, (files, facts) in batches.items()}
+        await self._services.packages.commit_all(
+            self.repository.id,
+            rows,
+            actor=self.actor.name,
+            is_merged=self.repository.is_merged,
+            is_stored=lambda digest: self._services.hosted.has(digest) is not None,
+        )
+        for package, (files, _) in batches.items():
+            await self.note("publish", package, files=[file.filename for file in files], created=True)
+
     async def edit(
         self, package: str, edit: Edit, *, expected_revision: int | None = None, scope: Scope = Scope.WRITE
     ) -> int:

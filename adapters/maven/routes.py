@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from adapters.maven import browse, deploy, metadata, names, wire
+from adapters.maven import browse, bundle, deploy, metadata, names, wire
 from adapters.maven.markup import MAX_METADATA, parse_metadata
 from adapters.maven.metadata import Plugin
 from adapters.maven.names import Kind, Spot
@@ -198,6 +198,10 @@ def _decision(layer: str) -> str:
 
 
 ROUTES = (
+    Route("POST", "-/api/v1/publisher/upload", bundle.upload, Scope.WRITE),
+    Route("POST", "-/api/v1/publisher/status", bundle.status),
+    Route("POST", "-/api/v1/publisher/deployment/{id}", bundle.publish, Scope.WRITE),
+    Route("DELETE", "-/api/v1/publisher/deployment/{id}", bundle.drop, Scope.WRITE),
     Route("GET", "{path*}", read),
     Route("PUT", "{path*}", deploy.put, Scope.WRITE),
     Route("POST", "{path*}", deploy.put, Scope.WRITE),

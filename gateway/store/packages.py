@@ -178,6 +178,35 @@ class Packages(Staging):
             )
         )
 
+    async def commit_all(
+        self,
+        repository_id: int,
+        batches: Mapping[str, tuple[Sequence[NewFileRow], Mapping[str, Any] | None]],
+        *,
+        actor: str,
+        is_merged: Callable[[str], bool],
+        is_stored: Callable[[Digest], bool] = _assume_stored,
+    ) -> None:
+        """Publish files of several names, with their document-level facts, in one transaction; see `commit`."""
+        moment = time.time()
+
+        def change(connection: Connection) -> None:
+            for name, (files, facts) in batches.items():
+                commit_files(
+                    connection,
+                    repository_id,
+                    name,
+                    files,
+                    facts=facts,
+                    tags={},
+                    actor=actor,
+                    is_merged=is_merged(name),
+                    is_stored=is_stored,
+                    now=moment,
+                )
+
+        await self._database.write(change)
+
     async def edit(
         self,
         repository_id: int,

@@ -7,6 +7,7 @@ RubyGems' bare key, and header tokens of NuGet and Maven clients. Nothing here s
 import base64
 import binascii
 import re
+from contextlib import suppress
 
 from multidict import MultiMapping
 
@@ -51,10 +52,20 @@ def _authorization(headers: MultiMapping[str]) -> Credential | None:
     if scheme.lower() in _TOKEN_SCHEMES:
         if not rest or " " in rest:
             raise Unauthenticated(f"expected one token after {scheme}")
-        return Credential(rest)
+        return _bearer(rest)
     if rest:
         raise Unauthenticated("expected Basic, Bearer or a token as authorization")
     return Credential(value)
+
+
+def _bearer(text: str) -> Credential:
+    """A token; or `user:token` in base64, as tools for the portal of Maven Central send it."""
+    if not tokens.is_well_formed(text):
+        with suppress(binascii.Error, ValueError):
+            secret = base64.b64decode(text, validate=True).decode("ascii").partition(":")[2]
+            if tokens.is_well_formed(secret):
+                return Credential(secret)
+    return Credential(text)
 
 
 def _basic(encoded: str) -> Credential | None:
