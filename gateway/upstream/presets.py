@@ -32,7 +32,11 @@ PRESETS = {
         "https://plugins.gradle.org/m2/",
         ("plugins-artifacts.gradle.org", "repo.maven.apache.org", "repo1.maven.org"),
     ),
-    "nuget": Preset("nuget", "https://api.nuget.org/v3/index.json"),
+    "nuget": Preset(
+        "nuget",
+        "https://api.nuget.org/v3/index.json",
+        ("azuresearch-usnc.nuget.org", "azuresearch-ussc.nuget.org", "data.nuget.org"),
+    ),
     "rubygems": Preset("rubygems", "https://rubygems.org/"),
     "docker-hub": Preset(
         "container",
