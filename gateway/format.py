@@ -49,6 +49,7 @@ class ErrorBody:
     status: int | None = None
 
 
+@runtime_checkable
 class GraphFormat(Protocol):
     """What the core asks of an ecosystem whose packages are graphs of documents that are named by their digest."""
 
@@ -70,6 +71,10 @@ class GraphFormat(Protocol):
 
     def ask_blob(self, package: str, digest: str) -> Ask:
         """Where an upstream keeps a blob."""
+        ...
+
+    def attached_to(self, tag: str) -> str | None:
+        """The digest of the node that a tag belongs to by its name alone; None for a tag of its own."""
         ...
 
 

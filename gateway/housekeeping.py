@@ -104,8 +104,13 @@ class Housekeeping:
         """Remove blobs that nothing refers to and that were kept longer ago than the grace (seconds), and leftovers."""
         now = self._clock()
         removals = []
+        if dry_run:
+            loose = await self._rows.graphs.loose(now - hosted_grace)
+        else:
+            loose = set()
+            await self._rows.graphs.prune(now - hosted_grace)
         for store, grace in ((HOSTED_LAYER, hosted_grace), (CACHE, cache_grace)):
-            plan = await self._plan(store, now - grace)
+            plan = await self._plan(store, now - grace, loose if store == HOSTED_LAYER else set())
             removals.append(plan if dry_run else await self._remove(plan, now - grace))
         oldest = now - max(hosted_grace, cache_grace)
         counts = [await in_thread(partial(sweep, oldest, not dry_run)) for sweep in self._sweepers]
@@ -166,11 +171,14 @@ class Housekeeping:
             except (GatewayError, OSError) as error:
                 _log.warning("housekeeping failed", reason=str(error))
 
-    async def _plan(self, store: str, older_than: float) -> Removal:
-        """What collection would remove from a store: old blobs, and rows of blobs that are gone."""
+    async def _plan(self, store: str, older_than: float, loose: set[str]) -> Removal:
+        """What collection would remove from a store: old blobs, and rows of blobs that are gone.
+
+        loose: blobs that are referred to only by what a collection drops first.
+        """
         listed = await in_thread(partial(_listed, self._stores[store]))
         known = await self._rows.known(store)
-        referenced = await self._rows.referenced(store)
+        referenced = await self._rows.referenced(store) - loose
         old = [(d.hex, size) for d, size, at in listed if at < older_than and d.hex not in referenced]
         there = {digest.hex for digest, _, _ in listed}
         lost = [(hex_, 0) for hex_, (_, at) in known.items() if at < older_than and hex_ not in referenced | there]

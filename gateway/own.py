@@ -16,7 +16,7 @@ from aiohttp import web
 from gateway.adapter import Adapter
 from gateway.auth.authenticate import Authenticator, nobody
 from gateway.errors import Forbidden, GatewayError, MethodNotAllowed
-from gateway.housekeeping import Housekeeping
+from gateway.housekeeping import Housekeeping, Sweep
 from gateway.services import Services
 from gateway.store.traffic import Traffic
 from gateway.web.access_log import LogWriter
@@ -85,7 +85,7 @@ class OwnAddresses:
     async def housekeeping(self) -> None:
         """Keep the cache within bounds, for as long as the server runs."""
         services = self.services
-        keeper = Housekeeping(services.blob_rows, services.hosted, services.cache, (services.spools.sweep,))
+        keeper = Housekeeping(services.blob_rows, services.hosted, services.cache, _sweepers(services))
         await keeper.tend(services.config.cache.max_size, services.config.data / "housekeeping.lock")
 
     async def _root(self, request: web.BaseRequest, _: Asked) -> Answer:
@@ -137,6 +137,10 @@ class OwnAddresses:
             raise Forbidden("metrics are for signed-in actors, or for loopback")
         body = await self.observer.render_metrics()
         return Answer(200, (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")), body)
+
+
+def _sweepers(services: Services) -> tuple[Sweep, ...]:
+    return services.spools.sweep, services.resumables.sweep
 
 
 def _only_get(request: web.BaseRequest) -> None:

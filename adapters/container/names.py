@@ -11,8 +11,8 @@ ALIASES = ("docker", "containers")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}\Z")
-_FALLBACK = re.compile(r"(sha256|sha512)-([0-9a-f]{64})[0-9a-f]*\Z")
-_ATTACHED = re.compile(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?\Z")
+_ATTACHED = re.compile(r"sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?\Z")
+_CUT = re.compile(r"sha512-[0-9a-f]{121}\Z")
 _LONGEST = 255
 _ALGORITHMS = frozenset({"sha256", "sha512"})
 
@@ -52,9 +52,18 @@ def is_digest(text: str) -> bool:
     return ":" in text
 
 
+def subject_of(tag: str) -> str | None:
+    """The digest of the image that a tag belongs to (cosign's signatures, the referrers fallback); None for a version.
+
+    The fallback of a sha512 digest is cut to the length of a tag, and names nothing whole.
+    """
+    match = _ATTACHED.match(tag)
+    return None if match is None else f"sha256:{match[1]}"
+
+
 def is_attachment_tag(tag: str) -> bool:
-    """Whether a tag belongs to another image (cosign's signatures, the referrers fallback) and names no version."""
-    return _ATTACHED.match(tag) is not None or _FALLBACK.match(tag) is not None
+    """Whether a tag belongs to another image and names no version."""
+    return subject_of(tag) is not None or _CUT.match(tag) is not None
 
 
 def fallback_tag(digest: str) -> str:

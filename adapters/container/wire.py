@@ -121,6 +121,10 @@ class ContainerFormat:
         """A blob's address."""
         return Ask(f"v2/{package}/blobs/{digest}", "*/*", f"repository:{package}:pull")
 
+    def attached_to(self, tag: str) -> str | None:
+        """The image that a signature's or a fallback tag belongs to."""
+        return names.subject_of(tag)
+
     def merge(self, hosted: Listing, upstream: Listing) -> Listing:
         """Hosted tags hide an upstream's."""
         mine = {file.version for file in hosted.files}

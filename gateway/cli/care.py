@@ -1,5 +1,7 @@
-"""`entrepot gc`, `verify` and `cache`: the care of the two blob stores."""
+"""`entrepot gc`, `retain`, `verify` and `cache`: the care of the two blob stores."""
 
+import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,8 +11,11 @@ from gateway.cli import lookups
 from gateway.cli.frame import Data, command, group
 from gateway.cli.output import moment, progress, remark, say, size, table
 from gateway.errors import Invalid
+from gateway.format import GraphFormat
 from gateway.housekeeping import CACHE_GRACE, HOSTED_GRACE, Housekeeping, Removal
+from gateway.retention import plan, read_rules
 from gateway.store.blob_rows import CACHE
+from gateway.store.resumable import Resumables
 from gateway.store.spool import Spools
 
 app = typer.Typer()
@@ -45,6 +50,25 @@ async def collect(
     remark(f"{would} {count} blobs ({size(freed)}) and {done.leftovers} temporary files")
     if not dry_run:
         await data.note("gc", blobs=count, bytes=freed)
+
+
+@command(app, "retain")
+async def retain(data: Data, dry_run: _DryRun = False) -> None:
+    """Let go the tags and untagged images that the repositories' `retention` rules no longer keep."""
+    formats = {adapter.type: adapter.format for adapter in load_adapters()}
+    tags = nodes = 0
+    for repository in data.repositories.all():
+        rules, format_ = read_rules(repository.settings), formats.get(repository.key.type)
+        if not rules or not isinstance(format_, GraphFormat):
+            continue
+        letting = partial(plan, rules=rules, attached=format_.attached_to, now=time.time())
+        for one in await data.blob_rows.graphs.retain(repository.id, letting, dry_run=dry_run):
+            for name in (*one.tags, *one.nodes):
+                say(f"{repository.key}/{one.package}\t{name}")
+            tags, nodes = tags + len(one.tags), nodes + len(one.nodes)
+            if not dry_run:
+                await data.note("retain", str(repository.key), one.package, tags=one.tags, digests=one.nodes)
+    remark(f"{'would let go' if dry_run else 'let go'} {tags} tags and {nodes} documents; `gc` frees their bytes")
 
 
 @command(app, "verify")
@@ -128,7 +152,8 @@ def _canonical(adapters: tuple[Adapter, ...], type_: str, package: str | None) -
 
 def _housekeeping(data: Data) -> Housekeeping:
     spools = Spools(data.cache.root, data.cache)
-    return Housekeeping(data.blob_rows, data.hosted, data.cache, (spools.sweep,))
+    resumables = Resumables(data.hosted)
+    return Housekeeping(data.blob_rows, data.hosted, data.cache, (spools.sweep, resumables.sweep))
 
 
 def _say_removal(removal: Removal) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from gateway.model import HOSTED_LAYER, Digest
 from gateway.store import schema
 from gateway.store.database import Database, bump, from_json
+from gateway.store.graph_care import GraphCare
 from gateway.store.rows import CachedFile
 
 CACHE = "cache"
@@ -51,6 +52,7 @@ class BlobRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.graphs = GraphCare(database)
 
     def cached(self, repository_id: int, package: str, filename: str, sha256: str | None = None) -> CachedFile | None:
         """The verified file of that name, of these bytes if `sha256` is given, else the latest; a point read."""

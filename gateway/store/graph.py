@@ -1,9 +1,9 @@
 """Hosted nodes, their edges, links to blobs, and pointers: the rows behind images.
 
 Knowing a digest grants nothing: every read goes through a package. A link keeps its blob's bytes; it may go when no
-node of its package names it and no client was told of it for a while (`prune`), which one transaction decides, as one
-transaction decides whether a new node finds everything that it names. So a collection never takes a blob from under a
-push, and a push never names one that is gone.
+node of its package names it and no client was told of it for a while (`gateway.store.graph_care`). One transaction
+decides that, and one whether a new node finds everything that it names: so a collection never takes a blob from under
+a push, and a push never names one that is gone.
 """
 
 import time
@@ -17,7 +17,7 @@ from gateway.errors import FileUnknown, MethodNotAllowed, NameTaken, StoreTroubl
 from gateway.model import Digest, OwnerMode
 from gateway.store import schema
 from gateway.store.database import Database, bump, from_json
-from gateway.store.graph_rows import LinkRow, Move, NewNode, NodeRow, PointerRow, Snapshot
+from gateway.store.graph_rows import LinkRow, Move, NewNode, NodeRow, PointerRow
 from gateway.store.publishing import change_package, find_package, insert_package, keep_hosted_blob
 from gateway.store.rows import PackageRow
 
@@ -25,25 +25,20 @@ IsStored = Callable[[Digest], bool]
 Judge = Callable[[Move], None]
 """Raises where a tag may not move."""
 
-_COLUMNS = "node.digest, sha256, size, media_type, subject, node.facts, pushed_at, pushed_by, pulled_at"
+NODE_COLUMNS = "node.digest, sha256, size, media_type, subject, node.facts, pushed_at, pushed_by, pulled_at"
 _IN_PACKAGE = "JOIN package ON package.id = package_id WHERE repository_id = ? AND package.name = ?"
-_NODE = f"SELECT {_COLUMNS} FROM node {_IN_PACKAGE} AND node.digest = ?"
+_NODE = f"SELECT {NODE_COLUMNS} FROM node {_IN_PACKAGE} AND node.digest = ?"
 _TAGGED = (
-    f"SELECT {_COLUMNS} FROM package JOIN pointer ON pointer.package_id = package.id"
+    f"SELECT {NODE_COLUMNS} FROM package JOIN pointer ON pointer.package_id = package.id"
     " JOIN node ON node.package_id = package.id AND node.digest = pointer.digest"
     " WHERE repository_id = ? AND package.name = ? AND pointer.name = ?"
 )
 _LINK = f"SELECT link.digest, sha256, size, seen_at FROM link {_IN_PACKAGE} AND link.digest = ?"
-_ATTACHED = f"SELECT {_COLUMNS} FROM node {_IN_PACKAGE} AND subject = ? ORDER BY node.id"
+_ATTACHED = f"SELECT {NODE_COLUMNS} FROM node {_IN_PACKAGE} AND subject = ? ORDER BY node.id"
 _POINTERS = f"SELECT pointer.name FROM pointer {_IN_PACKAGE} AND pointer.name > ? ORDER BY pointer.name LIMIT ?"
 _LINKED_IN = (
     "SELECT repository_id, package.name, link.digest, sha256, size, seen_at FROM link"
     " JOIN package ON package.id = package_id WHERE link.digest = ? LIMIT 100"
-)
-# Links that nobody was told of since, and that no node of their package names.
-_PRUNABLE = (
-    "seen_at < ? AND NOT EXISTS (SELECT 1 FROM edge JOIN node ON node.id = node_id"
-    " WHERE edge.digest = link.digest AND node.package_id = link.package_id)"
 )
 
 
@@ -57,12 +52,12 @@ class GraphRows:
     def node(self, repository_id: int, package: str, digest: str) -> NodeRow | None:
         """The node of that digest in a package."""
         rows = self._database.point(_NODE, (repository_id, package, digest))
-        return _node(rows[0]) if rows else None
+        return node_row(rows[0]) if rows else None
 
     def tagged(self, repository_id: int, package: str, tag: str) -> NodeRow | None:
         """The node that a tag points to."""
         rows = self._database.point(_TAGGED, (repository_id, package, tag))
-        return _node(rows[0]) if rows else None
+        return node_row(rows[0]) if rows else None
 
     def link(self, repository_id: int, package: str, digest: str) -> LinkRow | None:
         """The blob of that digest in a package."""
@@ -82,18 +77,7 @@ class GraphRows:
     async def attached(self, repository_id: int, package: str, subject: str) -> list[NodeRow]:
         """The nodes whose subject is this digest, in the order of pushing."""
         parameters = (repository_id, package, subject)
-        return await self._database.read(lambda c: [_node(row) for row in c.exec_driver_sql(_ATTACHED, parameters)])
-
-    async def snapshots(self, repository_id: int) -> list[Snapshot]:
-        """The graphs of all packages of a repository that have one."""
-
-        def question(connection: Connection) -> list[Snapshot]:
-            sql = "SELECT id, name FROM package WHERE repository_id = ? ORDER BY name"
-            packages = connection.exec_driver_sql(sql, (repository_id,)).all()
-            found = [_snapshot(connection, id_, name) for id_, name in packages]
-            return [one for one in found if one.nodes]
-
-        return await self._database.read(question)
+        return await self._database.read(lambda c: [node_row(row) for row in c.exec_driver_sql(_ATTACHED, parameters)])
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────
     async def add_link(
@@ -223,26 +207,6 @@ class GraphRows:
         if rows:
             await self._database.write(lambda connection: connection.exec_driver_sql(sql, rows))
 
-    async def prune(self, older_than: float) -> int:
-        """Drop links that no client was told of since and no node of their package names; how many there were."""
-
-        def change(connection: Connection) -> int:
-            sql = f"SELECT DISTINCT repository_id FROM link JOIN package ON package.id = package_id WHERE {_PRUNABLE}"
-            scopes = [f"repository:{id_}" for id_ in connection.exec_driver_sql(sql, (older_than,)).scalars()]
-            count = connection.exec_driver_sql(f"DELETE FROM link WHERE {_PRUNABLE}", (older_than,)).rowcount
-            bump(connection, *scopes)
-            return count
-
-        return await self._database.write(change)
-
-    async def prunable(self, older_than: float) -> set[str]:
-        """The sha256 of blobs that nothing but links refers to which `prune` would drop."""
-        sql = (
-            f"SELECT sha256 FROM link WHERE {_PRUNABLE}"
-            f" EXCEPT SELECT sha256 FROM link WHERE NOT ({_PRUNABLE}) EXCEPT SELECT sha256 FROM node"
-        )
-        return await self._database.read(lambda c: set(c.exec_driver_sql(sql, (older_than, older_than)).scalars()))
-
 
 def _own(connection: Connection, repository_id: int, name: str, *, is_merged: bool, now: float) -> PackageRow:
     """The row of a name that is hosted by now; raises NameTaken."""
@@ -341,9 +305,9 @@ def _pointer(connection: Connection, package_id: int, tag: str) -> PointerRow | 
 
 
 def _find_node(connection: Connection, package_id: int, digest: str) -> NodeRow | None:
-    sql = f"SELECT {_COLUMNS} FROM node WHERE package_id = ? AND digest = ?"
+    sql = f"SELECT {NODE_COLUMNS} FROM node WHERE package_id = ? AND digest = ?"
     row = connection.exec_driver_sql(sql, (package_id, digest)).first()
-    return None if row is None else _node(row)
+    return None if row is None else node_row(row)
 
 
 def _find_link(connection: Connection, package_id: int, digest: str) -> LinkRow | None:
@@ -352,21 +316,8 @@ def _find_link(connection: Connection, package_id: int, digest: str) -> LinkRow 
     return None if row is None else _link(row)
 
 
-def _snapshot(connection: Connection, package_id: int, name: str) -> Snapshot:
-    nodes = {
-        row[0]: _node(row)
-        for row in connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM node WHERE package_id = ?", (package_id,))
-    }
-    edges: dict[str, set[str]] = {digest: set() for digest in nodes}
-    sql = "SELECT node.digest, edge.digest FROM edge JOIN node ON node.id = node_id WHERE package_id = ?"
-    for source, target in connection.exec_driver_sql(sql, (package_id,)):
-        edges[source].add(target)
-    sql = "SELECT name, digest, moved_at, moved_by FROM pointer WHERE package_id = ? ORDER BY name"
-    pointers = tuple(PointerRow(*row) for row in connection.exec_driver_sql(sql, (package_id,)))
-    return Snapshot(name, nodes, {digest: frozenset(found) for digest, found in edges.items()}, pointers)
-
-
-def _node(row: Sequence[Any]) -> NodeRow:
+def node_row(row: Sequence[Any]) -> NodeRow:
+    """The value of one row of NODE_COLUMNS."""
     digest, sha256, size, media_type, subject, facts, pushed_at, pushed_by, pulled_at = row
     return NodeRow(
         digest,

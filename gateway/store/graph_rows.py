@@ -73,6 +73,15 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Letting:
+    """What a retention rule lets go of one package: tags by name, nodes by digest."""
+
+    package: str
+    tags: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole graph of one package. edges: digest of a node → digests that it names."""
 

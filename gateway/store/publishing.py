@@ -139,11 +139,12 @@ def apply_edit(
 
 
 def count_files(connection: Connection, package_id: int, *, live: bool) -> int:
-    """How many files are live, or how many were ever published."""
+    """How many files are live, or how many were ever published; nodes count as both."""
     question = select(func.count()).select_from(schema.file).where(schema.file.c.package_id == package_id)
     if live:
         question = question.where(schema.file.c.deleted_at.is_(None))
-    return connection.execute(question).scalar_one()
+    nodes = select(func.count()).select_from(schema.node).where(schema.node.c.package_id == package_id)
+    return connection.execute(question).scalar_one() + connection.execute(nodes).scalar_one()
 
 
 def _add_file(

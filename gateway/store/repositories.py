@@ -98,9 +98,10 @@ def _is_used(connection: Connection, repository_id: int) -> bool:
     sql = (
         "SELECT EXISTS (SELECT 1 FROM package JOIN file ON package_id = package.id"
         " WHERE repository_id = ? AND deleted_at IS NULL)"
+        " OR EXISTS (SELECT 1 FROM package JOIN node ON package_id = package.id WHERE repository_id = ?)"
         " OR EXISTS (SELECT 1 FROM staged WHERE repository_id = ?)"
     )
-    return bool(connection.exec_driver_sql(sql, (repository_id, repository_id)).scalar())
+    return bool(connection.exec_driver_sql(sql, (repository_id,) * 3).scalar())
 
 
 def _configured(id_: int, key: RepositoryKey, config: RepositoryConfig) -> Repository:
