@@ -1,8 +1,10 @@
-"""The addresses of a repository of gems."""
+"""The addresses of a repository of gems. What is retired (`api/v1/dependencies`) has none: a quick 404."""
 
-from adapters.rubygems import index, publishing
+from adapters.rubygems import account, api, index, publishing
 from gateway.adapter import Route
 from gateway.model import Scope
+
+_OWNERS = "api/v1/gems/{name}/owners{dot:\\.?}{form:|yaml|json}"
 
 ROUTES = (
     Route("GET", "", index.root),
@@ -16,4 +18,15 @@ ROUTES = (
     Route("GET", "gems/{full}.gem", index.download),
     Route("POST", "api/v1/gems", publishing.push, Scope.WRITE),
     Route("DELETE", "api/v1/gems/yank", publishing.yank, Scope.DELETE),
+    Route("POST", "api/v1/api_key", account.create_key, None),
+    Route("PUT", "api/v1/api_key", account.change_key, None),
+    Route("GET", "api/v1/api_key", account.retired_key, None),
+    Route("GET", _OWNERS, account.owners),
+    Route("POST", _OWNERS, account.add_owner, Scope.ADMIN),
+    Route("DELETE", _OWNERS, account.remove_owner, Scope.ADMIN),
+    Route("GET", "api/v1/versions/{name}.json", api.versions),
+    Route("GET", "api/v1/gems/{name}.json", api.latest),
+    Route("GET", "api/v2/rubygems/{name}/versions/{version}.json", api.version),
+    Route("GET", "api/v1/search.json", api.search),
+    Route("GET", "api/v1/attestations/{full}.json", api.attestations),
 )

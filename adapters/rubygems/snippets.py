@@ -1,6 +1,9 @@
 """Client configurations to paste. One source: with a second one a gem of either may be taken."""
 
 from gateway.adapter import SnippetContext
+from gateway.upstream.presets import PRESETS
+
+_PUBLIC = PRESETS["rubygems"].url.rstrip("/")
 
 
 def gem(context: SnippetContext) -> str:
@@ -21,7 +24,7 @@ def bundler(context: SnippetContext) -> str:
         f'source "{context.base}"\n\n'
         f"# shell\n{credentials}"
         "# or, for Gemfiles that name the public registry\n"
-        f"bundle config set --global mirror.https://rubygems.org {context.base}\n"
+        f"bundle config set --global mirror.{_PUBLIC} {context.base}\n"
     )
 
 

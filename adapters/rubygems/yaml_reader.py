@@ -95,7 +95,7 @@ def _scalar(event: Any) -> Any:
         raise Invalid("YAML anchors are not accepted")
     if event.tag is not None and event.tag not in {"!", _TEXT_TAG}:
         raise Invalid(f"the YAML tag {event.tag[:80]!r} is not accepted")
-    if event.style is None and event.tag is None and event.value in _PLAIN:
+    if not event.style and event.tag is None and event.value in _PLAIN:
         return _PLAIN[event.value]
     return event.value
 

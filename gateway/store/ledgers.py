@@ -52,10 +52,16 @@ class Edition:
         return b"\x03\x00" + struct.pack("<II", self.crc, self.size & 0xFFFFFFFF)
 
     def read(self, start: int = 0) -> bytes:
-        """The bytes from `start` on. Blocks."""
-        with self.text.open("rb") as file:
-            file.seek(start)
-            return file.read(self.size - start)
+        """The bytes from `start` on. Blocks. Raises StoreTrouble where they are not there any more."""
+        try:
+            with self.text.open("rb") as file:
+                file.seek(start)
+                body = file.read(self.size - start)
+        except OSError as error:
+            raise StoreTrouble(f"a list of names cannot be read: {error.strerror}", retry_after=1.0) from error
+        if len(body) != self.size - start:
+            raise StoreTrouble("a list of names was damaged", retry_after=1.0)
+        return body
 
 
 class _Head(msgspec.Struct):

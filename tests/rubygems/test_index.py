@@ -1,0 +1,270 @@
+"""How clients follow the index: conditions, ranges, compression, digests, and lists that differ by who asks."""
+
+import asyncio
+import gzip
+import hashlib
+import random
+
+import pytest
+
+from gateway.config import RepositoryConfig
+from gateway.model import Scope, Visibility
+from tests.conftest import Gateway, StartGateway, private, public
+from tests.fakes.gems import gem
+from tests.fakes.upstream import FaultyUpstream
+from tests.rubygems.asking import BASE, LISTS, get, info, is_compact, lines, push, specs, yank
+
+DOCUMENTS = ("versions", "info/tool", "names")
+
+
+@pytest.fixture
+async def hosted(start_gateway: StartGateway) -> Gateway:
+    gateway = await start_gateway({"rubygems": {"acme/tools": public("hosted")}})
+    await push(gateway, await gateway.token(), "tool", "1.0")
+    return gateway
+
+
+@pytest.fixture
+async def large(start_gateway: StartGateway) -> Gateway:
+    """A list that is sent from its file."""
+    fake = FaultyUpstream()
+    await fake.start()
+    for number in range(3000):
+        fake.gems.gems[f"gem{number}"] = []
+        fake.gems.versions += b"gem%d 1.0,2.0 %032x\n" % (number, number)
+    fake.rubygems("rack", {"1.0": gem()})
+    gateway = await start_gateway(
+        {"rubygems": {"acme/tools": public("hosted", "fake")}}, {"fake": fake.config("rubygems")}
+    )
+    await get(gateway, "versions")
+    await fake.stop()
+    return gateway
+
+
+async def check(gateway: Gateway, path: str) -> None:
+    whole = await get(gateway, path)
+    size = len(whole.body)
+    etag = whole.headers["ETag"]
+
+    for condition in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        known = await get(gateway, path, If_None_Match=condition)
+        assert (known.status, known.body, known.headers["ETag"]) == (304, b"", etag), condition
+    tail = await get(gateway, path, Range=f"bytes={size - 3}-", If_None_Match='"old"', Accept_Encoding="gzip")
+    assert (tail.status, tail.body) == (206, whole.body[-3:])
+    assert tail.headers["Content-Range"] == f"bytes {size - 3}-{size - 1}/{size}"
+    assert tail.headers["Repr-Digest"] == whole.headers["Repr-Digest"]
+    assert "Content-Encoding" not in tail.headers
+    both = await get(gateway, path, Range=f"bytes={size - 3}-", If_None_Match=etag)
+    assert both.status == 304
+    beyond = await get(gateway, path, Range=f"bytes={size}-")
+    assert (beyond.status, beyond.headers["Content-Range"]) == (416, f"bytes */{size}")
+    packed = await get(gateway, path, Accept_Encoding="gzip")
+    if "Content-Encoding" in packed.headers:
+        assert gzip.decompress(packed.body) == whole.body
+    assert packed.headers["Repr-Digest"] == whole.headers["Repr-Digest"]
+    head = await gateway.request("HEAD", BASE + path)
+    assert (head.status, head.body) == (200, b"")
+    for name in ("Content-Length", "ETag", "Repr-Digest", "Accept-Ranges", "Content-Type"):
+        assert head.headers[name] == whole.headers[name], name
+
+
+async def test_conditions_ranges_and_compression_of_short_documents(hosted: Gateway) -> None:
+    for path in DOCUMENTS:
+        await check(hosted, path)
+
+
+async def test_conditions_ranges_and_compression_of_a_long_list(large: Gateway) -> None:
+    whole = await get(large, "versions")
+    packed = await get(large, "versions", Accept_Encoding="gzip")
+
+    assert is_compact(whole)
+    assert len(whole.body) > 100_000
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.body) < len(whole.body) // 2
+    await check(large, "versions")
+    await push(large, await large.token(), "mine", "1.0")
+    after = await get(large, "versions")
+    assert after.body.startswith(whole.body)
+    assert gzip.decompress((await get(large, "versions", Accept_Encoding="gzip")).body) == after.body
+
+
+async def test_a_publish_costs_one_appended_line_however_long_the_list(large: Gateway) -> None:
+    before = await get(large, "versions")
+    await push(large, await large.token(), "mine", "1.0")
+
+    tail = await get(large, "versions", Range=f"bytes={len(before.body) - 1}-", If_None_Match=before.headers["ETag"])
+
+    mark = hashlib.md5((await get(large, "info/mine")).body).hexdigest()
+    assert tail.body == b"\nmine 1.0 " + mark.encode() + b"\n"
+
+
+async def test_a_hundred_random_steps_keep_every_promise(hosted: Gateway) -> None:
+    token, chance = await hosted.token(), random.Random(5)
+    held = (await get(hosted, "versions")).body
+    live = [("tool", "1.0")]
+    for step in range(100):
+        if live and chance.random() < 0.35:
+            name, version = live.pop(chance.randrange(len(live)))
+            assert (await yank(hosted, token, name, version)).status == 200
+        else:
+            live.append((f"gem{chance.randrange(5)}", f"2.{step}"))
+            assert (await push(hosted, token, *live[-1]))[0].status == 200
+        tail = await get(hosted, "versions", Range=f"bytes={len(held) - 1}-")
+        held += tail.body[1:]
+        assert tail.body.count(b"\n") == 2
+        assert tail.headers["ETag"] == f'"{hashlib.md5(held).hexdigest()}"'
+
+    assert held == (await get(hosted, "versions")).body
+    assert sorted((name, version) for name, version, _ in await specs(hosted)) == sorted(live)
+
+
+async def test_nothing_new_is_304_and_a_push_changes_two_documents(hosted: Gateway) -> None:
+    before = {path: await get(hosted, path) for path in DOCUMENTS}
+    again = [await get(hosted, path, If_None_Match=reply.headers["ETag"]) for path, reply in before.items()]
+    await push(hosted, await hosted.token(), "tool", "1.1")
+    after = [(await get(hosted, path, If_None_Match=reply.headers["ETag"])).status for path, reply in before.items()]
+
+    assert [reply.status for reply in again] == [304, 304, 304]
+    assert after == [200, 200, 304]
+
+
+async def test_of_two_pushes_of_one_version_at_once_one_is_refused(hosted: Gateway) -> None:
+    token = await hosted.token()
+
+    done = await asyncio.gather(*(push(hosted, token, "left", "1.0", gem(size=size)) for size in range(1, 5)))
+
+    assert sorted(reply.status for reply, _ in done) == [200, 409, 409, 409]
+    assert len([line for line in await lines(hosted) if line.startswith("left ")]) == 1
+    assert len(await info(hosted, "left")) == 1
+
+
+async def test_a_list_outlives_the_process_and_goes_on(start_gateway: StartGateway, tmp_path) -> None:
+    first = await start_gateway({"rubygems": {"acme/tools": public("hosted")}}, data=tmp_path / "one")
+    token = await first.token()
+    await push(first, token, "tool", "1.0")
+    before = (await get(first, "versions")).body
+    second = await start_gateway({"rubygems": {"acme/tools": public("hosted")}}, data=tmp_path / "one")
+
+    assert (await get(second, "versions")).body == before
+    await push(second, token, "tool", "1.1")
+    await push(first, token, "tool", "1.2")
+    after = (await get(second, "versions")).body
+
+    assert after.startswith(before)
+    assert [line.split()[1] for line in await lines(first)] == ["1.0", "1.1", "1.2"]
+    assert (await get(first, "versions")).body == after
+
+
+@pytest.mark.parametrize("lost", ["*.txt", "head.json", "*"])
+async def test_a_lost_list_is_made_anew(start_gateway: StartGateway, hosted: Gateway, tmp_path, lost: str) -> None:
+    await get(hosted, "versions")
+    for path in tmp_path.glob(f"data/cache/ledgers/*/{lost}"):
+        path.unlink()
+    again = await start_gateway({"rubygems": {"acme/tools": public("hosted")}})
+    await push(again, await hosted.token(), "tool", "1.1")
+
+    assert [line.split()[:2] for line in await lines(again)] in (
+        [["tool", "1.0,1.1"]],
+        [["tool", "1.0"], ["tool", "1.1"]],
+    )
+
+
+async def test_a_name_that_is_not_for_everybody_is_on_nobody_elses_list(hosted: Gateway) -> None:
+    token = await hosted.token()
+    await push(hosted, token, "secret", "1.0")
+    (repository,) = hosted.services.known().values()
+    await hosted.services.packages.set_restricted(repository.id, "secret", True)
+
+    assert [line.split()[0] for line in await lines(hosted)] == ["tool"]
+    assert (await get(hosted, "names")).body == b"---\ntool\n"
+    for which in LISTS:
+        assert "secret" not in str(await specs(hosted, which))
+    for path in (
+        "info/secret",
+        "gems/secret-1.0.gem",
+        "quick/Marshal.4.8/secret-1.0.gemspec.rz",
+        "api/v1/versions/secret.json",
+        "api/v1/gems/secret.json",
+    ):
+        assert (await get(hosted, path)).status == 404, path
+        assert (await get(hosted, path, token)).status == 200, path
+    assert [line.split()[0] for line in await lines(hosted, token)] == ["secret", "tool"]
+    assert (await get(hosted, "names", token)).body == b"---\nsecret\ntool\n"
+
+
+async def test_a_token_for_some_gems_sees_only_those(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway({"rubygems": {"acme/tools": private("hosted")}})
+    token = await gateway.token()
+    for name in ("one", "two"):
+        await push(gateway, token, name, "1.0")
+    narrow = await gateway.token(packages=("one",))
+
+    assert [line.split()[0] for line in await lines(gateway, narrow)] == ["one"]
+    assert [name for name, _, _ in await specs(gateway, token=narrow)] == ["one"]
+    assert (await get(gateway, "info/two", narrow)).status == 404
+    before = (await get(gateway, "versions", narrow)).body
+    await push(gateway, token, "one", "1.1")
+    assert (await get(gateway, "versions", narrow)).body.startswith(before)
+
+
+async def test_a_group_shows_each_reader_its_members(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("tool", {"99.0": gem()})
+        fake.rubygems("rack", {"1.0": gem()})
+        gateway = await start_gateway(
+            {
+                "rubygems": {
+                    "acme/tools": private("hosted"),
+                    "acme/all": RepositoryConfig(layers=("acme/tools", "fake"), visibility=Visibility.PUBLIC),
+                }
+            },
+            {"fake": fake.config("rubygems")},
+        )
+        token = await gateway.token()
+        await push(gateway, token, "tool", "1.0")
+
+        outsider = await gateway.get("rubygems/acme/all/versions")
+        insider = await gateway.get("rubygems/acme/all/versions", token)
+
+        assert [line.split(b" ")[0] for line in outsider.body.splitlines()[2:]] == [b"rack"]
+        assert [line.split(b" ")[:2] for line in insider.body.splitlines()[2:]] == [
+            [b"rack", b"1.0"],
+            [b"tool", b"1.0"],
+        ]
+        assert (await gateway.get("rubygems/acme/all/info/tool")).status == 404
+        assert (await gateway.get("rubygems/acme/all/info/tool", token)).status == 200
+
+
+async def test_a_merged_name_has_the_versions_of_both(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("tool", {"1.0": gem(), "2.0": gem()})
+        gateway = await start_gateway(
+            {"rubygems": {"acme/tools": public("hosted", "fake", merge=("tool",))}}, {"fake": fake.config("rubygems")}
+        )
+        before = (await get(gateway, "versions")).body
+        _, mine = await push(gateway, await gateway.token(), "tool", "1.0.0", gem(size=10))
+
+        shown = await get(gateway, "info/tool")
+        after = (await get(gateway, "versions")).body
+
+        assert [line.split(b" ")[0] for line in shown.body.splitlines()[1:]] == [b"2.0", b"1.0.0"]
+        assert after == before + f"tool 1.0.0,-1.0 {hashlib.md5(shown.body).hexdigest()}\n".encode()
+        assert (await get(gateway, "gems/tool-1.0.0.gem")).body == mine.body
+
+
+async def test_names_of_a_private_repository_are_behind_the_same_401(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway({"rubygems": {"acme/tools": private("hosted")}})
+    stranger = await gateway.token("eve", (Scope.READ,), is_admin=False)
+
+    for path in (*DOCUMENTS, "specs.4.8.gz", "gems/tool-1.0.gem", "quick/Marshal.4.8/tool-1.0.gemspec.rz", ""):
+        refused = await get(gateway, path)
+        assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, 'Basic realm="acme/tools"'), path
+        assert (await get(gateway, path, stranger)).status in {403, 404}, path
+
+
+async def test_what_is_retired_or_unknown_is_404(hosted: Gateway) -> None:
+    for path in ("api/v1/dependencies", "api/v1/dependencies.json", "api/v1/dependencies?gems=tool", "Marshal.4.8.Z"):
+        assert (await get(hosted, path)).status == 404, path
+    assert (await hosted.request("POST", f"{BASE}api/v1/webauthn_verification")).status == 404
+    assert (await hosted.request("HEAD", BASE)).status == 200
+    assert (await hosted.request("HEAD", BASE.rstrip("/"))).status == 200
