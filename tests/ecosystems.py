@@ -11,6 +11,7 @@ import aiohttp
 
 from tests.conftest import Gateway, Reply
 from tests.fakes.artifacts import Artifact, Recipe, tarball, wheel
+from tests.fakes.gems import gem
 from tests.fakes.nuget import package
 from tests.fakes.upstream import FaultyUpstream
 
@@ -100,6 +101,35 @@ class _Nuget(Ecosystem):
         return await gateway.request("DELETE", f"-/api/v1/repositories/nuget/acme/tools/packages/{name}", token)
 
 
+class _RubyGems(Ecosystem):
+    """A gem is listed by a text of one line for each version."""
+
+    def listing(self, name: str) -> str:
+        return f"rubygems/acme/tools/info/{name}"
+
+    def file(self, name: str, artifact: Artifact) -> str:  # noqa: ARG002 it is in the file's name
+        return f"rubygems/acme/tools/gems/{artifact.filename}"
+
+    def upstream_page(self, name: str) -> str:
+        return f"/gem/info/{name}"
+
+    def upstream_file(self, name: str, artifact: Artifact) -> str:  # noqa: ARG002 it is in the file's name
+        return f"/gem/gems/{artifact.filename}"
+
+    def versions(self, body: bytes) -> set[str]:
+        return {line.split(" ")[0] for line in body.decode().splitlines()[1:]}
+
+    async def publish(
+        self, gateway: Gateway, name: str, version: str, token: str | None, recipe: Recipe | None = None
+    ) -> tuple[Reply, Artifact]:
+        artifact = (recipe or self.recipe()).build(name, version)
+        return await gateway.request("POST", "rubygems/acme/tools/api/v1/gems", token, data=artifact.body), artifact
+
+    async def withdraw(self, gateway: Gateway, name: str, version: str, token: str | None) -> Reply:
+        form = {"gem_name": name, "version": version}
+        return await gateway.request("DELETE", "rubygems/acme/tools/api/v1/gems/yank", token, data=form)
+
+
 def _version(name: str, artifact: Artifact) -> str:
     return artifact.filename[len(name) + 1 :].removesuffix(".nupkg")
 
@@ -173,4 +203,5 @@ PYPI = Ecosystem(
 )
 NPM = Ecosystem("npm", ("acme-tool",), tarball, "application/json")
 NUGET = _Nuget("nuget", ("acme-tool", "Acme-Tool", "ACME-TOOL"), package, "application/json")
-ECOSYSTEMS = (PYPI, NPM, NUGET)
+RUBYGEMS = _RubyGems("rubygems", ("acme-tool", "Acme-Tool", "ACME-TOOL"), gem, "*/*")
+ECOSYSTEMS = (PYPI, NPM, NUGET, RUBYGEMS)
