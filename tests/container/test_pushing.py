@@ -1,0 +1,292 @@
+"""Pushing as real clients do, and what must not be possible: broken uploads, lies, other people's layers."""
+
+import asyncio
+import json
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.config import ServerConfig
+from gateway.model import Scope
+from tests.conftest import StartGateway, private
+from tests.container.conftest import Hosting
+from tests.container.talking import Registry, codes
+from tests.fakes.artifacts import noise
+from tests.fakes.images import OCI_MANIFEST, artifact, digest_of, image, index
+
+BODY = noise(300_000, "layer")
+
+
+# ── uploads ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_bytes_of_a_broken_request_count(hosting: Hosting) -> None:
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+    url = urlsplit(registry.gateway.url)
+    head = (
+        f"PATCH {location} HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer {registry.token}\r\n"
+        f"Content-Type: application/octet-stream\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+    with socket.create_connection((url.hostname, url.port)) as client:
+        client.sendall(head.encode() + BODY[:100_000])
+        await asyncio.sleep(0.3)
+
+    offset = 0
+    for _ in range(100):
+        told = await registry.follow("GET", location)
+        assert told.status in {204, 404}
+        offset = int(told.headers["Range"].partition("-")[2]) + 1
+        if offset == 100_000:
+            break
+        await asyncio.sleep(0.05)
+    resumed = await registry.patch(location, BODY[offset:], offset)
+    done = await registry.put(resumed.headers["Location"], digest_of(BODY))
+
+    assert offset == 100_000
+    assert (resumed.status, done.status) == (202, 201)
+    assert (await registry.blob(digest_of(BODY))).body == BODY
+
+
+async def test_an_upload_belongs_to_its_image_and_its_owner(hosting: Hosting) -> None:
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+    id_ = location.rpartition("/")[2]
+    bob = await registry.gateway.token("bob", is_admin=True)
+
+    elsewhere = await Registry(registry.gateway, "container/acme/app/other", registry.token).call(
+        "GET", f"blobs/uploads/{id_}"
+    )
+    anothers = await Registry(registry.gateway, registry.name, bob).follow("PATCH", location, b"x")
+
+    for refused in (elsewhere, anothers):
+        assert (refused.status, codes(refused)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+    for guess in ("..", "x", "a" * 32, "%2e%2e%2fx"):
+        assert (await registry.call("PATCH", f"blobs/uploads/{guess}", b"x")).status in {400, 404}
+
+
+async def test_two_requests_never_write_to_one_upload_at_once(hosting: Hosting) -> None:
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Any:
+        yield BODY[:1000]
+        started.set()
+        await release.wait()
+        yield BODY[1000:2000]
+
+    first = asyncio.ensure_future(registry.follow("PATCH", location, slow()))
+    await started.wait()
+    while (second := await registry.follow("PATCH", location, b"intruder")).status == 202:
+        pytest.fail("both wrote")
+    release.set()
+
+    assert second.status == 409
+    assert (await first).status == 202
+    assert (await registry.put(location, digest_of(BODY[:2000]))).status == 201
+
+
+async def test_two_chunks_without_ranges_are_appended(hosting: Hosting) -> None:
+    """The .NET SDK sends them so."""
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+
+    for part in (BODY[:1000], BODY[1000:3000]):
+        location = (await registry.patch(location, part)).headers["Location"]
+
+    assert (await registry.put(location, digest_of(BODY[:3000]))).status == 201
+
+
+@pytest.mark.parametrize(("text", "code"), [("0-9", "SIZE_INVALID"), ("x", "BLOB_UPLOAD_INVALID")])
+async def test_a_range_that_does_not_fit_its_bytes_is_refused(hosting: Hosting, text: str, code: str) -> None:
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+
+    refused = await registry.follow("PATCH", location, b"12345", Content_Range=text)
+
+    assert (refused.status, codes(refused)) == (400, [code])
+    assert (await registry.follow("GET", location)).headers["Range"] == "0-0"
+
+
+async def test_an_upload_beyond_the_limit_is_refused(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(
+        {"container": {"acme/app": private("hosted")}}, server=ServerConfig(max_upload_size=1000)
+    )
+    registry = Registry(gateway, token=await gateway.token())
+
+    for shape in ("post", "put", "one chunk", "chunks", "stream"):
+        assert (await registry.upload(noise(2000, "big"), shape)).status == 413
+
+
+async def test_two_uploads_of_the_same_bytes_may_race(hosting: Hosting) -> None:
+    registry = await hosting()
+
+    done = await asyncio.gather(*(registry.upload(BODY, shape) for shape in ("put", "stream", "post", "chunks")))
+
+    assert {reply.status for reply in done} == {201}
+
+
+async def test_who_may_only_read_pushes_nothing(hosting: Hosting) -> None:
+    registry = await hosting()
+    reader = await registry.gateway.token("bob", (Scope.READ, Scope.WRITE, Scope.DELETE), is_admin=False)
+    await registry.gateway.grant("bob", "read", "container/acme/app")
+    one = image({"hello": b"1\n"})
+    await registry.push(one, "1")
+
+    for token, status in ((reader, 403), (None, 401)):
+        stranger = Registry(registry.gateway, registry.name, token)
+        assert (await stranger.begin()).status == status
+        assert (await stranger.push_manifest("2", one.body, OCI_MANIFEST)).status == status
+        assert (await stranger.manifest("1", "DELETE")).status == status
+    assert (await registry.manifest("1")).status == 200
+
+
+async def test_write_does_not_imply_delete(hosting: Hosting) -> None:
+    registry = await hosting()
+    writer = await registry.gateway.token("bob", is_admin=False)
+    await registry.gateway.grant("bob", "write", "container/acme/app")
+    mine = Registry(registry.gateway, registry.name, writer)
+    one = image({"hello": b"1\n"})
+    assert (await mine.push(one, "1")).status == 201
+
+    for reference in ("1", one.digest):
+        refused = await mine.manifest(reference, "DELETE")
+        assert (refused.status, codes(refused)) == (403, ["DENIED"])
+    assert (await mine.follow("DELETE", (await mine.begin()).headers["Location"])).status == 204
+
+
+# ── other people's layers ────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_digest_opens_nothing_that_its_reader_may_not_read(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway({"container": {"acme/secret": private("hosted"), "bob/own": private("hosted")}})
+    owner = Registry(gateway, "container/acme/secret/tool", await gateway.token())
+    secret = image({"secret": b"layer\n"})
+    await owner.push(secret, "1")
+    bob = await gateway.token("bob", is_admin=False)
+    mine = Registry(gateway, "container/bob/own/tool", bob)
+    digest = next(iter(secret.blobs))
+
+    assert (await mine.blob(digest)).status == 404
+    assert (await mine.blob(digest, "HEAD")).status == 404
+    for source in (None, "container/acme/secret/tool", "container/no/such/tool", "nonsense"):
+        refused = await mine.mount(digest, source)
+        assert refused.status == 202
+        assert refused.headers["Location"].startswith("/v2/container/bob/own/tool/blobs/uploads/")
+    lacking = await mine.push_manifest("1", secret.body, secret.media_type)
+    assert (lacking.status, codes(lacking)) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+
+
+async def test_a_readable_layer_is_mounted_without_its_bytes(hosting: Hosting) -> None:
+    registry = await hosting()
+    await registry.upload(BODY)
+    other = Registry(registry.gateway, "container/acme/app/other", registry.token)
+
+    named = await other.mount(digest_of(BODY), registry.name)
+    below = await registry.gateway.request(
+        "POST", f"container/acme/app/v2/third/blobs/uploads/?mount={digest_of(BODY)}&from=tool", registry.token
+    )
+    anonymous = await Registry(registry.gateway, "container/acme/app/fourth", registry.token).mount(digest_of(BODY))
+
+    assert (named.status, below.status, anonymous.status) == (201, 201, 201)
+    assert (await other.blob(digest_of(BODY))).body == BODY
+
+
+# ── manifests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"not json", OCI_MANIFEST),
+        (b"[]", OCI_MANIFEST),
+        (b"{}", ""),
+        (b'{"mediaType": "application/other"}', OCI_MANIFEST),
+        (b'{"mediaType": 5}', OCI_MANIFEST),
+        (b'{"layers": [{"digest": "sha256:short"}]}', OCI_MANIFEST),
+        (b'{"layers": {}}', OCI_MANIFEST),
+        (b'{"config": "x"}', OCI_MANIFEST),
+        (b'{"annotations": {"a": 1}}', OCI_MANIFEST),
+        (b'{"schemaVersion": 1}', "application/vnd.docker.distribution.manifest.v1+prettyjws"),
+        (b"[" * 100_000, OCI_MANIFEST),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_is_no_manifest_is_refused(hosting: Hosting, body: bytes, media_type: str) -> None:
+    registry = await hosting()
+
+    refused = await registry.push_manifest("1", body, media_type)
+
+    assert (refused.status, codes(refused)) == (400, ["MANIFEST_INVALID"])
+
+
+async def test_a_manifest_beyond_four_mebibytes_is_refused(hosting: Hosting) -> None:
+    registry = await hosting()
+
+    assert (await registry.push_manifest("1", b" " * (4 * 1024 * 1024 + 1), OCI_MANIFEST)).status == 413
+
+
+async def test_a_manifest_is_given_as_it_is_whatever_is_accepted(hosting: Hosting) -> None:
+    registry = await hosting()
+    one = image({"hello": b"1\n"})
+    await registry.push(one, "1")
+
+    for accept in ("", "*/*", "application/vnd.docker.distribution.manifest.v2+json", "text/html"):
+        reply = await registry.manifest("1", Accept=accept, Accept_Encoding="zstd;q=1.0, gzip;q=0.8")
+        assert (reply.body, reply.headers["Content-Type"]) == (one.body, one.media_type)
+        assert "Content-Encoding" not in reply.headers
+        assert reply.headers["Content-Length"] == str(len(one.body))
+
+
+# ── immutable tags ───────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_an_immutable_tag_does_not_move(hosting: Hosting) -> None:
+    registry = await hosting(private("hosted", settings={"immutable": ["v*"]}))
+    first, second = image({"hello": b"1\n"}), image({"hello": b"2\n"})
+    await registry.push(first, "v1")
+
+    refused = await registry.push(second, "v1")
+
+    assert (refused.status, codes(refused)) == (403, ["DENIED"])
+    assert first.digest in refused.body.decode()
+    assert (await registry.push(first, "v1")).status == 201
+    assert (await registry.manifest("v1", "DELETE")).status == 403
+    assert (await registry.manifest(first.digest, "DELETE")).status == 403
+    assert (await registry.push(second, "latest")).status == 201
+    assert (await registry.push(first, "latest")).status == 201
+
+
+async def test_an_immutable_tag_takes_what_dockerd_puts_there_in_one_push(hosting: Hosting) -> None:
+    registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
+    platform = image({"hello": b"1\n"})
+    attestation = artifact("application/vnd.in-toto+json", b"{}")
+    document = attestation.document
+    document["layers"][0]["mediaType"] = "application/vnd.in-toto+json"
+    body = json.dumps(document).encode()
+    attestation = type(attestation)(body, attestation.media_type, attestation.blobs)
+    whole = index(platform, attestation)
+
+    for one in (attestation, platform, whole):
+        assert (await registry.push(one, "v1")).status == 201, one.document
+    bob = Registry(registry.gateway, registry.name, await registry.gateway.token("bob", is_admin=True))
+
+    assert (await registry.manifest("v1")).body == whole.body
+    assert (await registry.push(platform, "v1")).status == 403
+    assert (await bob.push(index(whole), "v1")).status == 403
+
+
+async def test_signatures_may_be_overwritten_under_immutable_tags(hosting: Hosting) -> None:
+    registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
+    tag = f"{digest_of(b'image').replace(':', '-')}.sig"
+
+    for content in (b"one", b"two"):
+        assert (await registry.push(artifact("application/vnd.example.sig", content), tag)).status == 201
+
+
+async def test_every_move_of_a_tag_is_written_down(hosting: Hosting) -> None:
+    registry = await hosting()
+    first, second = image({"hello": b"1\n"}), image({"hello": b"2\n"})
+    await registry.push(first, "1")
+    await registry.push(second, "1")
+    await registry.manifest("1", "DELETE")
+
+    entries = await registry.gateway.services.audit.list(package="tool")
+
+    moves = [(entry.action, dict(entry.detail["tags"])) for entry in entries if entry.detail.get("tags")]
+    assert moves == [("delete", {"1": second.digest}), ("publish", {"1": first.digest}), ("publish", {"1": ""})]
