@@ -6,6 +6,7 @@ the place of this machine's `/usr` for one run only (a mount that nobody else se
 
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def gem(
     (world.home / ".gemrc").write_text(f":sources:\n- {source or 'http://127.0.0.1:9/'}\n:backtrace: false\n")
     more = {**({"GEM_HOST_API_KEY": key} if key else {}), **(environment or {})}
     return _run(world, generation, "gem", *arguments, more=more, stdin=stdin)
+
+
+def gem_on_a_terminal(
+    world: World, generation: int, *arguments: str, answers: str, environment: Mapping[str, str]
+) -> Ran:
+    """`gem` with somebody who types these answers: it asks nobody else."""
+    return _run(world, generation, "gem", *arguments, more=environment, stdin=answers, has_terminal=True)
 
 
 def bundle(
@@ -127,11 +135,14 @@ def _run(
     cwd: Path | None = None,
     more: Mapping[str, str] | None = None,
     stdin: str = "",
+    has_terminal: bool = False,
 ) -> Ran:
     root = Path("/") if generation == 3 else _NEWER
     if not (root / "usr" / "bin" / name).exists():
         missing(f"{name} {generation}")
     command = [*(_IN_NEWER if generation == 4 else ()), f"/usr/bin/{name}", *map(str, arguments)]
+    if has_terminal:
+        command = ["script", "--quiet", "--return", "--command", shlex.join(command), "/dev/null"]
     environment = {
         "GEM_HOME": str(world.home / f"gems{generation}"),
         "GEM_SPEC_CACHE": str(world.home / "specs"),

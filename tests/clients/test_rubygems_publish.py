@@ -5,7 +5,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.clients.gateway import DELETE, Gateway
-from tests.clients.rubies import GENERATIONS, build_gem, bundle, checksums, gem, gemfile, locked, push, says, sha256
+from tests.clients.rubies import (
+    GENERATIONS,
+    build_gem,
+    bundle,
+    checksums,
+    gem,
+    gem_on_a_terminal,
+    gemfile,
+    locked,
+    push,
+    says,
+    sha256,
+)
 from tests.clients.tools import World
 
 pytestmark = pytest.mark.client
@@ -210,3 +222,47 @@ def test_a_mirror_is_used_and_the_lock_file_keeps_the_address_that_it_mirrors(
     bundle(world, generation, "install").succeeded()
 
     assert f"remote: {public}" in (world.work / "Gemfile.lock").read_text()
+
+
+def test_signing_in_stores_a_key_that_publishes(generation: int, host: str, token: str, world: World) -> None:
+    environment = {"RUBYGEMS_HOST": host}
+    # E-mail address, password and a name for the key; then 3 asks for each scope, 4 whether to choose other ones.
+    scopes = "y\ny\nn\nn\nn\nn\nn\n" if generation == 3 else "n\n"
+    answers = f"acme\n{token}\nlaptop\n{scopes}"
+
+    signed_in = gem_on_a_terminal(world, generation, "signin", answers=answers, environment=environment).succeeded()
+
+    assert "Signed in" in signed_in.text
+    file = build_gem(world, f"signed{generation}")
+    gem(world, generation, "push", file, environment=environment).succeeded()
+
+
+def test_owners_are_listed_and_shared_with(
+    generation: int, gateway: Gateway, host: str, token: str, world: World
+) -> None:
+    name, mate = f"shared{generation}", f"grace{generation}"
+    gateway.token(mate)
+    admin = gateway.token("acme", (*DELETE, "admin"))
+    push(world, generation, build_gem(world, name), host, token).succeeded()
+
+    def owner(*arguments: str) -> str:
+        return gem(world, generation, "owner", name, *arguments, "--host", host, key=admin).succeeded().stdout
+
+    owner("--add", mate)
+    shared = owner()
+    owner("--remove", mate)
+
+    assert mate in shared
+    assert mate not in owner()
+
+
+def test_an_attestation_travels_with_the_gem(gateway: Gateway, host: str, token: str, world: World) -> None:
+    bundle_file = world.work / "bundle.json"
+    bundle_file.write_text('{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}')
+
+    options = ["--attestation", bundle_file, "--host", host]
+    gem(world, 4, "push", build_gem(world, "attested"), *options, key=token).succeeded()
+
+    status, body = gateway.get(f"/{REPOSITORY}/api/v1/attestations/attested-1.0.0.json", token=token)
+    assert status == 200
+    assert b"sigstore.bundle" in body
