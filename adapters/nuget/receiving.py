@@ -69,7 +69,7 @@ async def _take(call: "Call", upload: Upload) -> None:
         async for chunk in call.chunks(limit):
             await upload.write(chunk)
         return
-    reader, is_first = FormReader(content_type), True
+    reader, is_first = FormReader(content_type, takes_bare_newlines=True), True
     async for chunk in call.chunks(limit):
         for event in reader.feed(chunk):
             if isinstance(event, Data) and is_first:

@@ -54,9 +54,13 @@ class _At(Enum):
 class FormReader:
     """Feed it chunks of any size, in order, then `close` it."""
 
-    def __init__(self, content_type: str) -> None:
-        """`content_type`: the request's header; raises Invalid unless it is multipart/form-data with a boundary."""
-        self._delimiter = b"\r\n--" + boundary_of(content_type)
+    def __init__(self, content_type: str, *, takes_bare_newlines: bool = False) -> None:
+        """`content_type`: the request's header; raises Invalid unless it is multipart/form-data with a boundary.
+
+        takes_bare_newlines: a boundary may follow a line feed alone, as nuget.exe 2 on Mono ends its forms.
+        """
+        self._delimiter = (b"\n--" if takes_bare_newlines else b"\r\n--") + boundary_of(content_type)
+        self._takes_bare_newlines = takes_bare_newlines
         self._held = b"\r\n"  # so that the first boundary looks like all others
         self._at = _At.PREAMBLE
         self._parts = 0
@@ -132,11 +136,13 @@ class FormReader:
 
     def _read_body(self) -> Data | End | None:
         cut = self._held.find(self._delimiter)
-        if cut == 0 or (cut > 0 and cut == self._skip):
+        end = cut if cut >= 0 else len(self._held) - len(self._delimiter) + 1
+        if self._takes_bare_newlines and (cut < 0 or self._held[cut - 1 : cut] == b"\r"):
+            end -= 1  # a carriage return before the line feed belongs to the boundary
+        if cut >= 0 and end <= self._skip:
             self._held = self._held[cut + len(self._delimiter) :]
             self._at = _At.BOUNDARY
             return End()
-        end = cut if cut > 0 else len(self._held) - len(self._delimiter) + 1
         if end <= self._skip:
             return None
         data = Data(self._held[self._skip : end])

@@ -20,6 +20,19 @@ from tests.fakes.artifacts import Artifact, Recipe, noise, zip_of
 
 NUSPEC = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
 _INLINED, _PAGE = 127, 64
+# Open Packaging Conventions: nuget.exe 2 finds the nuspec by this relation (ECMA-376 part 2, §9).
+_OPC = "http://schemas.openxmlformats.org/package/2006"
+_RELATIONS = (
+    f'<Relationships xmlns="{_OPC}/relationships"><Relationship Id="R1" Target="/NUSPEC" '
+    'Type="http://schemas.microsoft.com/packaging/2010/07/manifest" /></Relationships>'
+)
+_TYPES = (
+    f'<Types xmlns="{_OPC}/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml" />'
+    + "".join(
+        f'<Default Extension="{name}" ContentType="application/octet" />' for name in ("nuspec", "txt", "bin", "dll")
+    )
+    + "</Types>"
+)
 
 
 def package(
@@ -45,6 +58,8 @@ def package(
         text = nuspec(id_, version, dependencies, groups, metadata, types, extra)
         content = {
             f"{id_}.nuspec": text,
+            "_rels/.rels": _RELATIONS.replace("NUSPEC", f"{id_}.nuspec").encode(),
+            "[Content_Types].xml": _TYPES.encode(),
             "content/hello.txt": f"{id_} {version}\n".encode(),
             **({"content/ballast.bin": noise(size, f"{id_} {version}")} if size else {}),
             **(files or {}),

@@ -139,6 +139,19 @@ async def test_a_form_without_an_end_is_refused(feed: Feed, token: str) -> None:
     assert reply.status == 400
 
 
+async def test_a_form_that_ends_with_a_bare_line_feed_is_taken(feed: Feed, token: str) -> None:
+    """As nuget.exe 2.8 on Mono sends it."""
+    built = package().build("Demo.Core", "1.0.0")
+    head = b'--b-1\r\nContent-Disposition: form-data; name="package"; filename="package"\r\n\r\n'
+
+    reply = await feed.send(
+        "PUT", "v2/", token, head + built.body + b"\n--b-1--", Content_Type="multipart/form-data; boundary=b-1"
+    )
+
+    assert reply.status == 201
+    assert (await feed.get(PACKAGE)).body == built.body
+
+
 async def test_only_the_first_part_of_a_form_counts(feed: Feed, token: str) -> None:
     one, other = package().build("Demo.Core", "1.0.0").body, package().build("Other", "1.0.0").body
     head = b"\r\nContent-Disposition: form-data; name=x\r\n\r\n"

@@ -22,9 +22,9 @@ def encode(*parts, boundary=BOUNDARY):
     return b"".join(out) + f"--{boundary}--\r\n".encode()
 
 
-def read(body, size=None, content_type=TYPE):
+def read(body, size=None, content_type=TYPE, **options):
     """The parts again, as (name, filename, bytes), fed in chunks of `size`."""
-    reader, found = FormReader(content_type), []
+    reader, found = FormReader(content_type, **options), []
     step = size or max(len(body), 1)
     for at in range(0, len(body), step):
         for event in reader.feed(body[at : at + step]):
@@ -54,6 +54,16 @@ def test_what_was_sent_is_read_whatever_the_chunks(parts, size):
     body = encode(*parts)
 
     assert read(body, size) == (parts or [])
+
+
+@given(st.lists(st.tuples(st.just("content"), st.none(), bodies), max_size=5), st.integers(1, 200), st.booleans())
+def test_boundaries_may_follow_a_bare_line_feed_where_that_is_allowed(parts, size, is_bare):
+    parts = [part for part in parts if f"\n--{BOUNDARY}".encode() not in b"\n" + part[2] and part[2][-1:] != b"\r"]
+    body = encode(*parts)
+    if is_bare:
+        body = body.replace(f"\r\n--{BOUNDARY}".encode(), f"\n--{BOUNDARY}".encode())
+
+    assert read(body, size, takes_bare_newlines=True) == (parts or [])
 
 
 def test_an_empty_field_right_before_a_boundary_is_empty():
