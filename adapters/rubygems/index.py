@@ -86,18 +86,18 @@ def specs(variant: str, chosen: Callable[[str, list[str]], Iterator[Row]]) -> "C
 
 def finals(name: str, labels: list[str]) -> Iterator[Row]:
     """Every version without a letter."""
-    for label in filter(None, labels):
-        version, platform = names.split_label(label)
-        if not names.is_prerelease(version):
-            yield name, version, platform
+    for label in labels:
+        version, _, platform = label.partition("-")
+        if names.is_final(version):
+            yield name, version, platform or names.RUBY
 
 
 def prereleases(name: str, labels: list[str]) -> Iterator[Row]:
     """Every version with a letter."""
-    for label in filter(None, labels):
-        version, platform = names.split_label(label)
-        if names.is_prerelease(version):
-            yield name, version, platform
+    for label in labels:
+        version, _, platform = label.partition("-")
+        if names.is_prerelease(version) and names.is_version(version):
+            yield name, version, platform or names.RUBY
 
 
 def latest(name: str, labels: list[str]) -> Iterator[Row]:
@@ -105,7 +105,7 @@ def latest(name: str, labels: list[str]) -> Iterator[Row]:
     found: dict[str, str] = {}
     for _, version, platform in finals(name, labels):
         best = found.get(platform)
-        if best is None or names.version_key(version) > names.version_key(best):
+        if best is None or names.number_key(version) > names.number_key(best):
             found[platform] = version
     for platform, version in found.items():
         yield name, version, platform

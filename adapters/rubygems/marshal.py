@@ -4,11 +4,12 @@ Every value is written out anew, so no object links are needed. Symbols are numb
 (the payload of a Gem::Specification) numbers its own (Ruby's doc/marshal.rdoc).
 """
 
-import gzip
 import re
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
+
+from isal import igzip
 
 from adapters.rubygems import names
 from adapters.rubygems.spec import Clause, Dependency, Spec
@@ -180,12 +181,25 @@ def dump_index(entries: Iterable[tuple[str, str, str]]) -> bytes:
     found = tuple(entries)
     out = Writer()
     out.array(len(found))
-    for name, version, platform in found:
+    for name, version, platform in found[:1]:
         out.array(3)
         out.text(name)
         out.version(version)
         out.text(platform)
-    return gzip.compress(out.dumped(), 6 if len(found) < 10_000 else 1, mtime=0)
+    # The first row has named both symbols; the others are put together from texts that are made once.
+    texts = _Texts()
+    rows = [b"[\x08%bU;\x06[\x06%b%b" % (texts[name], texts[version], texts[p]) for name, version, p in found[1:]]
+    return bytes(igzip.compress(out.dumped() + b"".join(rows), compresslevel=1, mtime=0))
+
+
+class _Texts(dict[str, bytes]):
+    """Strings as they are written once the symbol of their encoding is known, which is the first one of a dump."""
+
+    def __missing__(self, value: str) -> bytes:
+        whole = Writer()
+        whole.text(value)
+        self[value] = made = whole.dumped()[2:].removesuffix(b":\x06ET") + b";\x00T"
+        return made
 
 
 def dump_spec(spec: Spec) -> bytes:

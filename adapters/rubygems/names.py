@@ -15,6 +15,8 @@ RUBY = "ruby"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}\Z")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9a-zA-Z]+)*\Z")
 _PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_FINAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})*\Z")
+_LETTER = re.compile(r"[a-zA-Z]")
 _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+")
 _RESERVED_ENDINGS = (".gem", ".json", ".html", ".gemspec", ".rz", ".yaml")
 _LONGEST_VERSION = 200
@@ -75,7 +77,7 @@ def is_platform(text: str) -> bool:
 
 def is_prerelease(version: str) -> bool:
     """Whether a version has a letter."""
-    return any(letter.isalpha() for letter in version)
+    return _LETTER.search(version) is not None
 
 
 @lru_cache(maxsize=65536)
@@ -92,6 +94,16 @@ def _without_zeros(segments: list[Segment]) -> list[Segment]:
     while segments and segments[-1] == (1, 0):
         segments.pop()
     return segments
+
+
+def is_final(version: str) -> bool:
+    """Whether this is a version without a letter."""
+    return _FINAL.match(version) is not None
+
+
+def number_key(version: str) -> tuple[int, ...]:
+    """Sorts versions without letters as `version_key`, but that equal ones may differ; for many of them."""
+    return tuple(map(int, version.split(".")))
 
 
 def label_of(version: str, platform: str) -> str:
