@@ -72,7 +72,8 @@ class Graph(Pull):
         for layer in self._readable(owned.hosted(), package, owned):
             link = self._services.graph.link(layer.repository.id, package, str(digest))
             if link is not None and self._services.hosted.has(link.sha256) is not None:
-                await self._saw(layer, package, link)
+                if not await self._saw(layer, package, link):
+                    continue
                 return self._blob(str(digest), link.sha256, link.size, {digest.algorithm: digest.hex})
         remotes = self._remotes(self._readable(owned.upstreams(), package, owned), package)
         found = await remotes.blob(digest, needs_size=needs_size)
@@ -131,7 +132,11 @@ class Graph(Pull):
         self._services.pulls[layer.repository.id, package, row.digest] = time.time()
         return Node(row.digest, row.media_type, row.size, body)
 
-    async def _saw(self, layer: Layer, package: str, link: LinkRow) -> None:
-        """A client that may push will not push what it was told is here: keep the link for it."""
+    async def _saw(self, layer: Layer, package: str, link: LinkRow) -> bool:
+        """Keep the link for a client that may push, and will not push what it is told is here.
+
+        False where a collection was faster: then it is not here.
+        """
         if link.seen_at < time.time() - _SEEN_SECONDS and self.may(package, Scope.WRITE):
-            await self._services.graph.seen(layer.repository.id, package, link.digest)
+            return await self._services.graph.seen(layer.repository.id, package, link.digest)
+        return True
