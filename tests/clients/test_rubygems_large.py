@@ -1,0 +1,58 @@
+"""One publish into an index of real size: what it costs those who follow it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients.gateway import WRITE, Gateway
+from tests.clients.rubies import GENERATIONS, build_gem, bundle, gemfile, locked, push
+from tests.clients.served import LONG_AGO, serve_gems
+from tests.clients.tools import World
+from tests.data.gems import versions_file
+from tests.fakes.upstream import FaultyUpstream
+
+pytestmark = pytest.mark.client
+
+REPOSITORY = "rubygems/acme/gems"
+GEMS = 190_000
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_an_install_after_one_publish_transfers_a_few_bytes_of_a_large_index(
+    generation: int, launch: Callable[..., Gateway], fake: FaultyUpstream, world: World, tmp_path: Path
+) -> None:
+    far = serve_gems(fake, {"open-tool": {"2.0.0": (build_gem(world, "open-tool", "2.0.0"), LONG_AGO)}})
+    few = fake.pages["/gems-upstream/versions"].body.decode().partition("---\n")[2]
+    fake.serve("/gems-upstream/versions", versions_file(GEMS) + few.encode(), "text/plain; charset=utf-8")
+    log = tmp_path / "access.log"
+    gateway = launch(
+        {"rubygems": {"acme/gems": {"layers": ["hosted", "far"]}}},
+        upstreams={"far": {"type": "rubygems", "url": far}},
+        settings={"log": {"access": str(log)}},
+    )
+    token = gateway.token("acme", WRITE)
+    host = gateway.base(REPOSITORY).rstrip("/")
+    push(world, generation, build_gem(world, "acme-tool", "1.0.0"), host, token).succeeded()
+    gemfile(world, gateway.base(REPOSITORY, token), '"acme-tool"', '"open-tool"')
+    bundle(world, generation, "install").succeeded()
+    first = _index_bytes(log, 0)
+
+    push(world, generation, build_gem(world, "acme-tool", "1.1.0"), host, token).succeeded()
+    seen = len(log.read_bytes())
+    (world.work / "Gemfile.lock").unlink()
+    bundle(world, generation, "install").succeeded()
+
+    assert locked(world) == {"acme-tool": "1.1.0", "open-tool": "2.0.0"}
+    assert first > 2 * MIB
+    assert 0 < _index_bytes(log, seen) < 10_000
+
+
+def _index_bytes(log: Path, start: int) -> int:
+    """How much of `/versions` and `/info` clients have got since the log had `start` bytes."""
+    requests = [json.loads(line) for line in log.read_bytes()[start:].splitlines()]
+    index = [one for one in requests if one["path"].startswith((f"/{REPOSITORY}/versions", f"/{REPOSITORY}/info/"))]
+    assert not any("specs.4.8" in one["path"] for one in requests), "the client gave the compact index up"
+    return sum(int(one["bytes"]) for one in index)
