@@ -15,6 +15,8 @@ from gateway.listings import HeldListing
 from gateway.model import HOSTED_LAYER, RepositoryKey
 from gateway.services import Services
 
+_MOST_TAGS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -105,6 +107,11 @@ class _Story:
 
     async def _hosted(self, layer: Layer) -> tuple[str, str]:
         hosted = await self._services.packages.hosted(layer.repository.id, self._package)
+        tags = await self._services.graph.tags(layer.repository.id, self._package, "", _MOST_TAGS)
+        if tags:
+            self.freshness = self.freshness or "hosted"
+            self.seen.update(dict.fromkeys(tags))
+            return "answers", f"{len(tags)} tags"
         if hosted is None or not (hosted.files or hosted.tombstones):
             return "absent", "nothing was published here under this name"
         self.freshness = self.freshness or "hosted"

@@ -329,9 +329,17 @@ def _attachments(rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Attachmen
 
 
 _SUMMARY = """
-SELECT package.name, owner_mode, origin, is_restricted, coalesce(own.versions, 0),
-       coalesce(own.files, 0) + coalesce(held.files, 0), coalesce(own.size, 0) + coalesce(held.size, 0), own.latest
+SELECT package.name, owner_mode, origin, is_restricted, coalesce(own.versions, 0) + coalesce(tagged.tags, 0),
+       coalesce(own.files, 0) + coalesce(graph.files, 0) + coalesce(held.files, 0),
+       coalesce(own.size, 0) + coalesce(graph.size, 0) + coalesce(held.size, 0),
+       coalesce(own.latest, strftime('%Y-%m-%dT%H:%M:%SZ', graph.latest, 'unixepoch'))
 FROM package
+LEFT JOIN (SELECT package_id, count(*) AS tags FROM pointer GROUP BY package_id) AS tagged
+  ON tagged.package_id = package.id
+LEFT JOIN (SELECT package_id, count(*) AS files, sum(size) AS size, max(pushed_at) AS latest
+           FROM (SELECT package_id, size, pushed_at FROM node
+                 UNION ALL SELECT package_id, size, NULL FROM link) GROUP BY package_id) AS graph
+  ON graph.package_id = package.id
 LEFT JOIN (SELECT package_id, count(DISTINCT version) AS versions, count(*) AS files, sum(size) AS size,
                   max(uploaded_at) AS latest
            FROM file WHERE deleted_at IS NULL GROUP BY package_id) AS own ON own.package_id = package.id
