@@ -20,7 +20,7 @@ from tests.container.talking import SHAPES, Registry, codes
 from tests.fakes.artifacts import noise
 from tests.fakes.images import Image, digest_of, image, index
 
-STEPS = int(os.environ.get("ENTREPOT_MODEL_STEPS", "60"))
+STEPS = int(os.environ.get("ENTREPOT_MODEL_STEPS", "40"))
 SEED = int(os.environ.get("ENTREPOT_MODEL_SEED", "0")) or time.time_ns()
 GRACE = 3.0
 CLIENTS = 4
