@@ -10,6 +10,7 @@ from gateway.format import Format
 from gateway.model import Repository, RepositoryKey, Scope
 
 if TYPE_CHECKING:
+    from gateway.prefetch import Prefetch
     from gateway.web.answers import Answer
     from gateway.web.call import Call, HostCall
 
@@ -94,6 +95,7 @@ class Adapter:
     challenge_for: makes the whole challenge instead. claims: first segments of the host's root that are this adapter's,
     led on by `locate` and `host_routes`. signs_in: paths below a repository whose handlers read credentials themselves.
     hides_by_403: a repository that is not there is refused as one that the actor may not read.
+    prefetch: pattern of a file's name → how what it wants is fetched.
     snippets: client name → configuration to paste. hides_by_404: an actor without a grant is told "unknown" for names
     that it may not see, since its clients do not fall through on 404.
     """
@@ -107,6 +109,7 @@ class Adapter:
     challenge: str = "Basic"
     normalize_path: Callable[[str], str] = str
     snippets: Mapping[str, Callable[[SnippetContext], str]] = field(default_factory=dict)
+    prefetch: "Mapping[str, Prefetch]" = field(default_factory=dict)
     hides_by_404: bool = False
     hides_by_403: bool = False
     challenge_for: Callable[[Challenged], str] | None = None

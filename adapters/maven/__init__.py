@@ -5,6 +5,7 @@ be replaced. `keep_snapshots` (0: all, else 2 or more): whole builds that are ke
 (true): folders answer with a page. `realm`: what the challenge names.
 """
 
+from adapters.maven.prefetch import from_pom
 from adapters.maven.routes import ROUTES
 from adapters.maven.snippets import SNIPPETS
 from adapters.maven.wire import MavenFormat
@@ -18,4 +19,5 @@ ADAPTER = Adapter(
     title="Maven",
     aliases=("gradle",),
     snippets=SNIPPETS,
+    prefetch={"pom.xml": from_pom, "*.pom": from_pom},
 )

@@ -32,8 +32,6 @@ class Pom:
     packaging: str
     name: str | None
     parent: tuple[str, str, str] | None
-    description: str | None = None
-    dependencies: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,21 +51,12 @@ class Metadata:
 def parse_pom(body: bytes) -> Pom:
     """Read a POM; raises Invalid."""
     found: dict[tuple[str, ...], str] = {}
-    dependencies: list[tuple[str, str, str]] = []
-    current: dict[str, str] = {}
 
     def leave(path: tuple[str, ...], text: str) -> None:
-        if len(path) <= 2 or (path[0] == "parent" and len(path) == 2):
+        if len(path) == 1 or (len(path) == 2 and path[0] == "parent"):
             found.setdefault(path, text)
-        elif path[:-1] == ("dependencies", "dependency"):
-            current[path[-1]] = text
 
-    def close(path: tuple[str, ...]) -> None:
-        if path == ("dependencies", "dependency"):
-            dependencies.append(tuple(current.get(key, "") for key in ("groupId", "artifactId", "version")))  # type: ignore[arg-type]  # three
-            current.clear()
-
-    _read(body, "project", leave, MAX_POM, close)
+    read_events(body, "project", leave, MAX_POM)
     parent = None
     if any(path[0] == "parent" for path in found):
         group, artifact, version = (found.get(("parent", key), "") for key in ("groupId", "artifactId", "version"))
@@ -79,8 +68,6 @@ def parse_pom(body: bytes) -> Pom:
         found.get(("packaging",)) or "jar",
         found.get(("name",)),
         parent,
-        found.get(("description",)),
-        tuple(dependencies),
     )
 
 
@@ -116,7 +103,7 @@ def parse_metadata(body: bytes) -> Metadata:
         if path == ("plugins", "plugin"):
             plugin.clear()
 
-    _read(body, "metadata", leave, MAX_METADATA, close)
+    read_events(body, "metadata", leave, MAX_METADATA, close)
     return found
 
 
@@ -128,11 +115,11 @@ def plugin_prefix(body: bytes) -> str | None:
         if path == ("goalPrefix",):
             found.append(text)
 
-    _read(body, "plugin", leave, MAX_METADATA, only={("goalPrefix",)})
+    read_events(body, "plugin", leave, MAX_METADATA, only={("goalPrefix",)})
     return found[0] if found else None
 
 
-def _read(
+def read_events(
     body: bytes,
     root: str,
     leave: Leave,
@@ -140,6 +127,11 @@ def _read(
     close: Callable[[tuple[str, ...]], None] = lambda _: None,
     only: Collection[tuple[str, ...]] = (),
 ) -> None:
+    """Read a document of this root element, at most `limit` bytes; raises Invalid.
+
+    leave: told path (without the root) and text of each element without children. close: the path of each other one.
+    only: the only paths that `leave` is told of.
+    """
     if len(body) > limit:
         raise Invalid(f"the document has {len(body)} bytes, more than {limit}")
     parser = etree.XMLParser(

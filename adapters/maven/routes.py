@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from adapters.maven import browse, bundle, deploy, metadata, names, wire
+from adapters.maven import browse, bundle, deploy, metadata, names
 from adapters.maven.markup import MAX_METADATA, parse_metadata
 from adapters.maven.metadata import Plugin
 from adapters.maven.names import Kind, Spot
+from adapters.maven.prefetch import shelf_of
 from gateway.adapter import Route
-from gateway.addressed import Shelf
 from gateway.errors import FileUnknown, Invalid, PackageUnknown, UpstreamCorrupt
 from gateway.format import Ask
 from gateway.model import HOSTED_LAYER, Listing, OwnerMode, Page, Scope
@@ -77,15 +77,7 @@ async def _file(call: "Call", spot: Spot) -> "Answer":
 
 async def _opened(call: "Call", spot: Spot) -> OpenFile:
     """The file; for a checksum with all of its hashes, so once it has come as a whole."""
-    path = wire.shelf_path(spot)
-    shelf = Shelf(
-        path,
-        tuple(names.CHECKSUMS),
-        wire.proofs(path),
-        wire.read_checksum,
-        wire.said_in,
-        is_proof_needed=spot.signed is None,
-    )
+    shelf = shelf_of(spot)
     opened = await call.addressed.shelved(spot.package, spot.version, spot.key, shelf)
     if not spot.checksum or spot.checksum in opened.hashes:
         return opened

@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +11,12 @@ from gateway.adapter import Adapter, load_adapters
 from gateway.cli import lookups
 from gateway.cli.frame import Data, command, group
 from gateway.cli.output import moment, progress, remark, say, size, table
+from gateway.compose import open_services, prepare
+from gateway.config import Config
 from gateway.errors import Invalid
 from gateway.format import GraphFormat
 from gateway.housekeeping import CACHE_GRACE, HOSTED_GRACE, Housekeeping, Removal
+from gateway.prefetch import prefetch
 from gateway.retention import plan, read_rules
 from gateway.store.blob_rows import CACHE
 from gateway.store.resumable import Resumables
@@ -134,6 +138,32 @@ async def purge(
             files += await data.blob_rows.purge_cached(known.id, name)
     await data.note("cache.purge", repository or "", package or "", upstream=upstream, documents=documents, files=files)
     remark(f"forgot {documents} documents and {files} files")
+
+
+@command(cache, "prefetch")
+async def fetch(
+    config: Config,
+    repository: Annotated[str, typer.Argument(metavar="TYPE/OWNER/REPOSITORY")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A project's or lock file, such as pom.xml.")],
+) -> int:
+    """Fetch what a project wants into the cache, through a repository; exit code 1 where something cannot be had."""
+    adapters = load_adapters()
+    key = lookups.repository_key(adapters, repository)
+    adapter = next(adapter for adapter in adapters if adapter.type == key.type)
+    body = file.read_bytes()
+    files = bytes_ = missing = 0
+    await prepare(config, adapters)
+    async with open_services(config, adapters) as services:
+        async for fetched in prefetch(services, adapter.prefetch, key, file.name, body):
+            if fetched.why:
+                missing += 1
+                say(f"missing {fetched.name}: {fetched.why}")
+            else:
+                files, bytes_ = files + 1, bytes_ + fetched.size
+                if files % 50 == 0:
+                    remark(f"{files} files ({size(bytes_)})")
+    remark(f"{files} files ({size(bytes_)}), {missing} missing")
+    return 1 if missing else 0
 
 
 @command(cache, "evict")

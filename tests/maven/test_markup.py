@@ -22,16 +22,6 @@ def test_a_pom_is_read_for_its_own_coordinates_and_its_parents() -> None:
     assert found.parent == ("com.acme", "base", "3")
 
 
-def test_dependencies_are_read_without_their_exclusions() -> None:
-    found = parse_pom(
-        b"<project><dependencies><dependency><groupId>a</groupId><artifactId>b</artifactId><version>1</version>"
-        b"<exclusions><exclusion><groupId>x</groupId><artifactId>y</artifactId></exclusion></exclusions></dependency>"
-        b"<dependency><groupId>c</groupId><artifactId>d</artifactId></dependency></dependencies></project>"
-    )
-
-    assert found.dependencies == (("a", "b", "1"), ("c", "d", ""))
-
-
 def test_metadata_of_all_levels_is_read() -> None:
     found = parse_metadata(
         b"<metadata><groupId>g</groupId><artifactId>a</artifactId><versioning><latest>2</latest><release>1</release>"

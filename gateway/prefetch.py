@@ -1,0 +1,58 @@
+"""Filling the cache before anybody asks: what a project's or lock file wants is fetched as a client's read would.
+
+An adapter says which files it can read, and how what they name is fetched; here that is bound to a repository and
+counted. It is for the operator of the data folder, who may read all that is in it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from gateway.addressed import Addressed
+from gateway.errors import Invalid, RepositoryUnknown
+from gateway.layers import Ownership, ownership
+from gateway.model import Actor, ActorKind, Repository, RepositoryKey
+from gateway.services import Services
+
+_OPERATOR = Actor(ActorKind.SERVICE, 0, "operator")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One file that was wanted. size: bytes, 0 where it could not be had; why: then, in words."""
+
+    name: str
+    size: int = 0
+    why: str = ""
+
+
+Prefetch = Callable[[bytes, Addressed], AsyncIterator[Fetched]]
+"""Body of a project's or lock file, and reads of a repository → everything that it wants, fetched."""
+
+
+class Operator(Addressed):
+    """Reads of whoever runs the machine: whose the data folder is, may read what lies in it."""
+
+    def _authorise(self, package: str) -> Ownership:
+        return ownership(self._services, self.repository, package)
+
+    def _allows(self, repository: Repository, package: str | None, *, is_restricted: bool) -> bool:  # noqa: ARG002 all
+        return True
+
+
+async def prefetch(
+    services: Services, readers: Mapping[str, Prefetch], key: RepositoryKey, filename: str, body: bytes
+) -> AsyncIterator[Fetched]:
+    """Fetch everything that the file wants, through a repository; raises RepositoryUnknown or Invalid.
+
+    readers: pattern of a file's name → how it is read.
+    """
+    repository = services.repository(key)
+    if repository is None:
+        raise RepositoryUnknown(f"no repository {key}")
+    name = PurePath(filename).name
+    reader = next((read for pattern, read in readers.items() if PurePath(name).match(pattern)), None)
+    if reader is None:
+        raise Invalid(f"{key.type}: nobody can read {name} (known: {', '.join(readers) or 'none'})")
+    async for fetched in reader(body, Operator(services, repository, _OPERATOR)):
+        yield fetched
