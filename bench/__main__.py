@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import cases_clients, cases_containers, cases_files, cases_nuget, cases_small
+from bench import cases_clients, cases_containers, cases_files, cases_nuget, cases_rubygems, cases_small
 from bench.arena import Arena
 from bench.load import LoadFailed
 from bench.report import Outcome, write
@@ -36,6 +36,8 @@ CASES: Mapping[str, Callable[[Arena, Outcome], None]] = {
     "pip": cases_clients.pip,
     "npm": cases_clients.npm,
     "nuget": cases_nuget.packages,
+    "gems": cases_rubygems.index,
+    "gem-publish": cases_rubygems.publish,
     "manifest": cases_containers.manifest,
     "layer": cases_containers.layer,
     "push": cases_containers.push,
