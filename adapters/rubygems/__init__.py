@@ -3,6 +3,7 @@
 A repository's settings: `created_at` (true): say in the index when our own versions were published.
 """
 
+from adapters.rubygems.prefetch import from_lock
 from adapters.rubygems.routes import ROUTES
 from adapters.rubygems.snippets import SNIPPETS
 from adapters.rubygems.wire import RubyGemsFormat
@@ -15,4 +16,5 @@ ADAPTER = Adapter(
     upstream="rubygems",
     title="Ruby",
     snippets=SNIPPETS,
+    prefetch={"Gemfile.lock": from_lock, "gems.locked": from_lock, "*.lock": from_lock},
 )
