@@ -4,6 +4,7 @@ A repository's settings: `created_at` (true): say in the index when our own vers
 """
 
 from adapters.rubygems.prefetch import from_lock
+from adapters.rubygems.names import normalize_path
 from adapters.rubygems.routes import ROUTES
 from adapters.rubygems.snippets import SNIPPETS
 from adapters.rubygems.wire import RubyGemsFormat
@@ -16,5 +17,6 @@ ADAPTER = Adapter(
     upstream="rubygems",
     title="Ruby",
     snippets=SNIPPETS,
+    normalize_path=normalize_path,
     prefetch={"Gemfile.lock": from_lock, "gems.locked": from_lock, "*.lock": from_lock},
 )

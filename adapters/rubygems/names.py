@@ -49,6 +49,11 @@ def normalize(text: str) -> str:
     return text
 
 
+def normalize_path(path: str) -> str:
+    """Take back the second slash before `api/` in a raw path: gem adds one to a `--host` that ends with one."""
+    return path[1:] if path.startswith("/api/") else path
+
+
 def gate(name: str) -> str:
     """What all spellings of a name have in common: registries refuse names that differ by case only."""
     return name.lower()

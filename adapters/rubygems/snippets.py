@@ -7,13 +7,14 @@ _PUBLIC = PRESETS["rubygems"].url.rstrip("/")
 
 
 def gem(context: SnippetContext) -> str:
+    host = context.base.rstrip("/")
     return (
         "# ~/.gemrc\n"
         f":sources:\n- {_with_token(context)}\n\n"
-        "# publish; the key goes into ~/.gem/credentials (mode 0600), under the address as it is typed here\n"
-        f'printf -- "---\\n{context.base}: ent_…\\n" >> ~/.gem/credentials && chmod 600 ~/.gem/credentials\n'
-        f"gem push --host {context.base} x-1.0.gem\n"
-        f"gem yank --host {context.base} x -v 1.0\n"
+        "# publish: sign in once, with your name and a token as the password; or set GEM_HOST_API_KEY\n"
+        f"RUBYGEMS_HOST={host} gem signin\n"
+        f"gem push --host {host} x-1.0.gem\n"
+        f"gem yank --host {host} x -v 1.0\n"
     )
 
 

@@ -114,6 +114,12 @@ def test_a_key_is_accepted_with_and_without_its_scheme(form: str, host: str, tok
     push(world, 3, file, host, form.format(token)).succeeded()
 
 
+def test_the_host_may_be_typed_with_a_slash_at_its_end(generation: int, host: str, token: str, world: World) -> None:
+    said = push(world, generation, build_gem(world, f"slash{generation}"), f"{host}/", token).succeeded().stdout
+
+    assert "Successfully registered gem" in said
+
+
 def test_a_yanked_version_is_gone_for_good_and_the_other_platform_stays(
     generation: int, gateway: Gateway, host: str, token: str, world: World
 ) -> None:
@@ -233,8 +239,7 @@ def test_signing_in_stores_a_key_that_publishes(generation: int, host: str, toke
     signed_in = gem_on_a_terminal(world, generation, "signin", answers=answers, environment=environment).succeeded()
 
     assert "Signed in" in signed_in.text
-    file = build_gem(world, f"signed{generation}")
-    gem(world, generation, "push", file, environment=environment).succeeded()
+    gem(world, generation, "push", "--host", host, build_gem(world, f"signed{generation}")).succeeded()
 
 
 def test_owners_are_listed_and_shared_with(

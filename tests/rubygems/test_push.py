@@ -32,6 +32,16 @@ async def test_a_key_is_taken_in_every_form_that_clients_send(hosted: Gateway) -
         assert pushed.status == 200, carrier.split()[0]
 
 
+async def test_a_host_that_was_typed_with_a_slash_at_its_end_is_the_same_host(hosted: Gateway) -> None:
+    token = await hosted.token()
+
+    pushed, _ = await push(hosted, token, "tool", "1.0", base=BASE + "/")
+    others = [await get(hosted, path, token) for path in ("/info/tool", "//api/v1/gems/tool.json", "/versions")]
+
+    assert pushed.status == 200
+    assert [reply.status for reply in others] == [400, 400, 400]
+
+
 async def test_who_may_not_push_is_told_so_without_an_order_to_the_client(hosted: Gateway) -> None:
     reader = await hosted.token("eve", (Scope.READ,))
 

@@ -16,7 +16,7 @@ def test_gem_has_one_source_and_a_key_for_pushing() -> None:
     assert ":sources:\n- https://user:ent_…@pkg.example.com/rubygems/acme/tools/\n" in snippet(
         "gem", is_anonymous=False
     )
-    assert f"gem push --host {BASE} " in snippet("gem", is_anonymous=True)
+    assert f"gem push --host {BASE.rstrip('/')} " in snippet("gem", is_anonymous=True)
 
 
 def test_bundler_has_one_source_or_a_mirror_of_the_public_one() -> None:
