@@ -3,8 +3,8 @@
 A repository's settings: `created_at` (true): say in the index when our own versions were published.
 """
 
-from adapters.rubygems.prefetch import from_lock
 from adapters.rubygems.names import normalize_path
+from adapters.rubygems.prefetch import from_lock
 from adapters.rubygems.routes import ROUTES
 from adapters.rubygems.snippets import SNIPPETS
 from adapters.rubygems.wire import RubyGemsFormat
