@@ -1,5 +1,6 @@
 """NuGet's protocol (dotnet, nuget.exe, PowerShell): `ADAPTER` is all that the core sees of it."""
 
+from adapters.nuget.prefetch import from_lock
 from adapters.nuget.routes import ROUTES
 from adapters.nuget.snippets import SNIPPETS
 from adapters.nuget.wire import NugetFormat
@@ -12,5 +13,6 @@ ADAPTER = Adapter(
     upstream="nuget",
     title="NuGet",
     snippets=SNIPPETS,
+    prefetch={"packages.lock.json": from_lock, "packages.*.lock.json": from_lock},
     hides_by_404=True,
 )
