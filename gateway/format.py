@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from gateway.errors import GatewayError
 from gateway.model import File, Listing
@@ -107,6 +107,35 @@ class Format(Protocol):
     def sidecar_url(self, file: File, kind: str) -> str | None:
         """Where an upstream keeps a sidecar (`metadata`, `asc`, …) of a file, or None."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one key takes. kind: bool, int, str, or list for texts. choices: the texts that a str may be, if not any."""
+
+    kind: type
+    choices: tuple[str, ...] = ()
+
+    def expects(self) -> str:
+        """In words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        return {bool: "true or false", int: "a whole number", str: "a text", list: "a list of texts"}[self.kind]
+
+    def takes(self, value: Any) -> bool:
+        """Whether a value from YAML or JSON will do."""
+        if self.kind is list:
+            return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        if self.kind is int and isinstance(value, bool):
+            return False
+        return isinstance(value, self.kind) and (not self.choices or value in self.choices)
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A format whose repositories can be set up in ways of their own; what a `Format` may be besides."""
+
+    settings: ClassVar[Mapping[str, Setting]]
 
 
 @runtime_checkable

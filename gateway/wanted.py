@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.adjusting import check_settings
 from gateway.config import Config, RepositoryConfig
 from gateway.errors import ConfigInvalid, GatewayError, Invalid
 from gateway.format import Format
@@ -47,6 +48,10 @@ def check(
     for key, patterns in (("reserve", entry.reserve), ("merge", entry.merge)):
         for i, pattern in enumerate(patterns):
             _check_pattern(f"{path}.{key}.{i}", pattern, format_)
+    try:
+        check_settings(entry.settings, format_)
+    except Invalid as error:
+        raise ConfigInvalid(f"{path}.{error.message}") from error
 
 
 def _check_layer(path: str, type_: str, layer: str, known: set[str], upstreams: Mapping[str, Upstream]) -> None:

@@ -9,8 +9,12 @@ import pytest
 import typer.main
 
 from gateway import config, errors
+from gateway.adapter import load_adapters
+from gateway.adjusting import OF_GRAPHS
 from gateway.cli.main import app
+from gateway.format import GraphFormat
 from gateway.model import ActorKind
+from gateway.wanted import configured
 from gateway.web import metrics
 from gateway.web.record import Record, encode_lines
 
@@ -50,6 +54,20 @@ def test_every_key_is_in_the_example(section):
 
     for field in fields(section):
         assert re.search(rf"^ *{field.name}:", text, re.MULTILINE), field.name
+
+
+@pytest.mark.parametrize("adapter", load_adapters(), ids=lambda adapter: adapter.type)
+def test_every_setting_of_a_type_is_in_the_example(adapter):
+    example = config.load(EXAMPLE, {})
+    shown = {key for entry in example.repositories[adapter.type].values() for key in entry.settings}
+
+    assert set(getattr(adapter.format, "settings", {})) <= shown
+    if isinstance(adapter.format, GraphFormat):
+        assert {*OF_GRAPHS, "retention"} <= shown
+
+
+def test_the_example_can_be_served():
+    configured(config.load(EXAMPLE, {}), {adapter.type: adapter.format for adapter in load_adapters()})
 
 
 def test_every_section_of_the_configuration_is_checked_here():

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from gateway.errors import (
     UpstreamTrouble,
     VersionUnknown,
 )
-from gateway.format import Ask, Document, ErrorBody
+from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -66,6 +66,15 @@ _WORDS: tuple[tuple[type[GatewayError], str], ...] = (
 
 class ContainerFormat:
     """The half of the adapter that never awaits. A listing's files are an image's tags."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "sparse": Setting(bool),
+        "namespaces": Setting(list),
+        "immutable": Setting(list),
+        "allow_shadow": Setting(bool),
+        "keep_deleted": Setting(bool),
+        "retention": Setting(list),
+    }
 
     def normalize(self, package: str) -> str:
         """The name of an image is canonical as it is; raises Invalid."""

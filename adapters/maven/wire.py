@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote
 
 from adapters.maven import names
 from adapters.maven.markup import parse_metadata
 from adapters.maven.names import Kind, Spot
 from gateway.errors import AlreadyExists, Blocked, Forbidden, GatewayError, Invalid, UpstreamCorrupt, UpstreamTrouble
-from gateway.format import Ask, Document, ErrorBody
+from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
 PROBLEM = "application/problem+json"
@@ -41,6 +42,13 @@ _SAID = {
 
 class MavenFormat:
     """Names and documents of Maven repositories."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "listings": Setting(bool),
+        "redeploy": Setting(bool),
+        "keep_snapshots": Setting(int),
+        "versions": Setting(str, ("any", "releases", "snapshots")),
+    }
 
     def normalize(self, package: str) -> str:
         return names.normalize(package)

@@ -3,11 +3,14 @@
 Pure. The documents themselves are in `packument` (reading), `render` (writing) and `publishing` (what clients send).
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import msgspec
 
 from adapters.npm import names, packument
 from gateway.errors import Forbidden, GatewayError, Invalid, UpstreamCorrupt
-from gateway.format import Ask, Document, ErrorBody
+from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
 JSON = "application/json"
@@ -15,6 +18,8 @@ JSON = "application/json"
 
 class NpmFormat:
     """Names and documents of npm packages."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {"strict": Setting(bool)}
 
     def normalize(self, package: str) -> str:
         return names.normalize(package)

@@ -3,13 +3,14 @@
 The documents themselves are in `reading` (an upstream's) and `registration` (ours).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 
 from adapters.nuget import names, reading
 from gateway.errors import GatewayError, NameRetired, Unauthenticated, Unknown
-from gateway.format import Ask, Document, ErrorBody
+from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
 JSON = "application/json"
@@ -17,6 +18,8 @@ JSON = "application/json"
 
 class NugetFormat:
     """Names and documents of NuGet packages."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {"hard_delete": Setting(bool)}
 
     def normalize(self, package: str) -> str:
         return names.normalize(package)

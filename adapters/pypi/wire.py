@@ -4,9 +4,9 @@ One model feeds JSON and HTML alike, so that they cannot differ; nothing of an u
 relative to the page, so that the bytes do not depend on our address. Simple repository API 1.4.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,7 +16,7 @@ from adapters.pypi.negotiate import JSON
 from adapters.pypi.wire_errors import render_error
 from adapters.pypi.wire_read import read_page
 from gateway.errors import GatewayError
-from gateway.format import Ask, Document, ErrorBody
+from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
 ACCEPT = (
@@ -30,6 +30,11 @@ _FRAGMENTS = ("sha256", "sha512", "sha384", "sha1", "md5")
 
 class PyPIFormat:
     """Names and documents of Python packages."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "strict": Setting(bool),
+        "attestations": Setting(str, ("store", "refuse", "ignore")),
+    }
 
     def normalize(self, package: str) -> str:
         return names.normalize(package)

@@ -1,12 +1,14 @@
 """The format of gems as the core asks for it: names, `/info` documents, errors as clients print them. Pure."""
 
 import re
+from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote, urljoin
 
 from adapters.rubygems import names
 from adapters.rubygems.compact import read_info
 from gateway.errors import AlreadyExists, Blocked, GatewayError, Invalid, NameRetired, PathInvalid, TooLarge
-from gateway.format import Ask, Document, ErrorBody
+from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
 # Clients take these beginnings for orders: to ask for a one-time password, or for the account's.
@@ -15,6 +17,8 @@ _ORDERS = re.compile(r"(?i)you have enabled multifactor|the api key doesn't have
 
 class RubyGemsFormat:
     """Names and documents of gems."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {"created_at": Setting(bool)}
 
     def normalize(self, package: str) -> str:
         return names.normalize(package)

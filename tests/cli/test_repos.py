@@ -17,7 +17,7 @@ def test_a_repository_is_created_shown_changed_and_deleted(entrepot):
             "--reserve",
             "acme-*",
             "--setting",
-            "strict=true",
+            "realm=acme",
         ).code
         == 0
     )
@@ -26,7 +26,7 @@ def test_a_repository_is_created_shown_changed_and_deleted(entrepot):
     assert "visibility: public\n" in shown
     assert "layers: hosted, pypi\n" in shown
     assert "reserve: acme-*\n" in shown
-    assert "settings: strict=True\n" in shown
+    assert "settings: realm=acme\n" in shown
     assert entrepot("repo", "delete", "pypi/acme/tools").code == 0
     assert entrepot("repo", "list").out == ""
 

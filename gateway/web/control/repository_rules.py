@@ -7,6 +7,7 @@ put an upstream with credentials into a repository, since it would show its pack
 import re
 from collections.abc import Callable, Collection, Mapping
 
+from gateway.adjusting import check_settings
 from gateway.config import RepositoryConfig
 from gateway.errors import Conflict, Forbidden, GatewayError, Invalid
 from gateway.format import Format
@@ -38,6 +39,7 @@ def check_new(
     for name, patterns in (("reserve", wanted.reserve), ("merge", wanted.merge)):
         for pattern in patterns:
             _check_pattern(name, pattern, format_)
+    check_settings(wanted.settings, format_)
     added = set(wanted.hosts) - set(known.hosts)
     if added and not is_admin:
         raise Forbidden("hosts: only administrators give a repository a host name")
