@@ -79,7 +79,7 @@ def _inspect_jar(spot: Spot, path: Path) -> Noted:
             with zipfile.ZipFile(file) as archive, archive.open(_PLUGIN) as member:
                 body = member.read(MAX_METADATA + 1)
         prefix = plugin_prefix(body) if len(body) <= MAX_METADATA else None
-    except (KeyError, Invalid, zipfile.BadZipFile, RuntimeError, OSError, EOFError, NotImplementedError, ValueError):
+    except (KeyError, Invalid, zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError):
         return Noted()  # no plugin, or none whose description can be read
     except zlib.error:
         return Noted()

@@ -191,7 +191,7 @@ def _decision(layer: str) -> str:
 
 ROUTES = (
     Route("POST", "-/api/v1/publisher/upload", bundle.upload, Scope.WRITE),
-    Route("POST", "-/api/v1/publisher/status", bundle.status),
+    Route("POST", "-/api/v1/publisher/status", bundle.status, Scope.WRITE),
     Route("POST", "-/api/v1/publisher/deployment/{id}", bundle.publish, Scope.WRITE),
     Route("DELETE", "-/api/v1/publisher/deployment/{id}", bundle.drop, Scope.WRITE),
     Route("GET", "{path*}", read),
