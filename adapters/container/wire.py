@@ -71,9 +71,6 @@ class ContainerFormat:
         "sparse": Setting(bool),
         "namespaces": Setting(list),
         "immutable": Setting(list),
-        "allow_shadow": Setting(bool),
-        "keep_deleted": Setting(bool),
-        "retention": Setting(list),
     }
 
     def normalize(self, package: str) -> str:
