@@ -16,7 +16,11 @@ FILES = {"hello": b"hello from a container\n"}
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     repositories = {
-        "container": {"acme/app": {"layers": ["hosted"]}, "acme/open": {"layers": ["hosted"], "visibility": "public"}}
+        "container": {
+            "acme/app": {"layers": ["hosted"]},
+            "acme/open": {"layers": ["hosted"], "visibility": "public"},
+            "acme/firm": {"layers": ["hosted"], "settings": {"immutable": ["v*"]}},
+        }
     }
     with Gateway(tmp_path_factory.mktemp("gateway"), repositories) as gateway:
         yield gateway
@@ -114,6 +118,21 @@ def test_a_login_keeps_no_password_and_ends_with_the_token(machine: Machine, gat
     assert "identitytoken" in config["auths"][authority]
     assert login.token not in json.dumps(config)
     assert "unauthorized" in refused.text or "denied" in refused.text
+
+
+def test_a_tag_that_must_not_move_stays_and_docker_says_why(machine: Machine, gateway: Gateway, ada: Account) -> None:
+    name = f"127.0.0.1:{gateway.port}/container/acme/firm/release:v1"
+    machine.docker_login(f"127.0.0.1:{gateway.port}", ada).succeeded()
+    machine.docker("build", "-t", name, machine.context({"hello": b"first\n"})).succeeded()
+    first = digest_pushed(machine.docker("push", name).succeeded())
+
+    again = digest_pushed(machine.docker("push", name).succeeded())
+    machine.docker("build", "-t", name, machine.context({"hello": b"second\n"})).succeeded()
+    refused = machine.docker("push", name).failed()
+
+    assert again == first == machine.digest(name)
+    assert "denied" in refused.text
+    assert first in refused.text
 
 
 def test_buildkit_pushes_what_it_builds(machine: Machine, gateway: Gateway, ada: Account) -> None:

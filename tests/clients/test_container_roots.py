@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.containers import Machine, digest_pushed
+from tests.clients.containers import Account, Machine, digest_pushed
 from tests.clients.daemons import Dockerd
-from tests.clients.gateway import Gateway
+from tests.clients.gateway import WRITE, Gateway
 from tests.fakes.containers import ContainerUpstream
 from tests.fakes.images import Image, image
 
@@ -21,7 +21,7 @@ NATIVE = ("--plain-http", "--snapshotter", "native")
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, images: ContainerUpstream) -> Iterator[Gateway]:
-    """acme/hub stands in for a registry that is not there, and is all that `localhost` serves."""
+    """acme/hub stands in for a registry that is not there, and is all that `localhost` serves. acme/app is private."""
     hub = {
         "layers": ["fake"],
         "visibility": "public",
@@ -29,7 +29,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, images: ContainerUpstream)
         "settings": {"namespaces": [ELSEWHERE]},
     }
     upstreams = {"fake": {"type": "container", "url": images.url}}
-    repositories = {"container": {"acme/hub": hub}}
+    repositories = {"container": {"acme/hub": hub, "acme/app": {"layers": ["hosted"]}}}
     with Gateway(tmp_path_factory.mktemp("gateway"), repositories, upstreams=upstreams) as gateway:
         yield gateway
 
@@ -64,6 +64,22 @@ def test_containerd_overrides_the_path(machine: Machine, gateway: Gateway, tool:
 
     assert tool.digest in machine.ctr("list").stdout
     machine.ctr("remove", f"{ELSEWHERE}/library/tool:1").succeeded()
+
+
+@pytest.mark.parametrize("root", ["container/acme/app/v2", "v2/container/acme/app"])
+def test_containerd_signs_in_where_the_root_sends_it(machine: Machine, gateway: Gateway, root: str) -> None:
+    owner = Account("acme", gateway.token("acme", WRITE))
+    machine.podman_login(f"127.0.0.1:{gateway.port}", owner).succeeded()
+    name = f"127.0.0.1:{gateway.port}/container/acme/app/team/tool:1"
+    machine.copy(machine.folder_of(image({"hello": b"private\n"})), f"docker://{name}").succeeded()
+    host = f'[host."{gateway.url}/{root}"]\ncapabilities = ["pull", "resolve"]\noverride_path = true\n'
+    hosts = hosts_toml(machine, ELSEWHERE, host)
+    options = (*NATIVE, "--hosts-dir", hosts)
+
+    machine.ctr("pull", *options, f"{ELSEWHERE}/team/tool:1").failed()
+    machine.ctr("pull", *options, "-u", owner.pair, f"{ELSEWHERE}/team/tool:1").succeeded()
+
+    machine.ctr("remove", f"{ELSEWHERE}/team/tool:1").succeeded()
 
 
 def test_containerd_names_the_registry_that_it_wants(
