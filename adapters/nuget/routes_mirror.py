@@ -3,6 +3,7 @@
 Clients never learn the upstream's own addresses; an upstream in trouble means that these resources are left out.
 """
 
+import asyncio
 import hashlib
 import re
 from typing import TYPE_CHECKING, Any
@@ -24,15 +25,17 @@ SIGNATURES = ("RepositorySignatures/5.0.0", "RepositorySignatures/4.9.0", "Repos
 _TROUBLE = (Blocked, UpstreamCorrupt, UpstreamTrouble)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+PATIENCE = 2.0  # seconds that an upstream may take to add to what we say
 _MOST_PAGES = 16
 _MOST_CERTIFICATES = 100
 
 
 async def mirrored(call: "Call") -> dict[str, str]:
-    """The upstream's resources, by @type; none while it cannot be asked."""
+    """The upstream's resources, by @type; none while it cannot be asked, or takes its time."""
     try:
-        directory = await call.pull.upstream_directory()
-    except _TROUBLE:
+        async with asyncio.timeout(PATIENCE):
+            directory = await call.pull.upstream_directory()
+    except (*_TROUBLE, TimeoutError):
         return {}
     return dict(directory.facts["resources"]) if directory is not None else {}
 

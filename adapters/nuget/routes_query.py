@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.nuget import names, search
 from adapters.nuget.addresses import base_of, known_package, routes
 from adapters.nuget.registration import display_id
-from adapters.nuget.routes_mirror import mirrored, page
+from adapters.nuget.routes_mirror import PATIENCE, mirrored, page
 from gateway.errors import Blocked, Invalid, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask
 from gateway.model import Listing, OwnerMode, Scope
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gateway.web.call import Call
 
 _MAX_SEARCHED = 2000  # hosted packages that one search looks at
-_PATIENCE = 2.0  # seconds that an upstream may take to add to a search
+_FEW = 100  # packages that are searched in the loop
 _SEARCH = (
     "SearchQueryService/3.5.0",
     "SearchQueryService/3.0.0-rc",
@@ -64,16 +64,22 @@ async def _versions(call: "Call") -> "Answer":
 
 async def matching(call: "Call", query: search.Query) -> list[search.Found]:
     """The packages published here that the actor may read and the query asks for."""
-    owner = call.repository.key.owner
-    shown = (search.find(listing, query) for listing in await hosted(call))
-    return [found for found in shown if found is not None and search.matches(found, query, owner)]
+    owner, listings = call.repository.key.owner, await hosted(call)
+
+    def found() -> list[search.Found]:
+        shown = (search.find(listing, query) for listing in listings)
+        return [one for one in shown if one is not None and search.matches(one, query, owner)]
+
+    return found() if len(listings) <= _FEW else await asyncio.to_thread(found)
 
 
 async def hosted(call: "Call") -> list[Listing]:
     """Listings of hosted packages that the actor may read."""
     listings = []
     mine = [name for name in await call.pull.names() if call.pull.owner_mode(name) is not OwnerMode.UPSTREAM]
-    for name in mine[:_MAX_SEARCHED]:
+    for number, name in enumerate(mine[:_MAX_SEARCHED], 1):
+        if number % _FEW == 0:
+            await asyncio.sleep(0)  # others get their turn
         try:
             listing = await call.pull.listing(name)
         except (PackageUnknown, *_TROUBLE):
@@ -110,7 +116,7 @@ async def _ask(call: "Call", kinds: tuple[str, ...], query: search.Query, ours: 
     if address is None:
         return None
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             answer = await call.pull.ask_upstream(Ask(f"{address}?{search.upstream_query(query, ours)}"))
     except _TROUBLE:
         return None

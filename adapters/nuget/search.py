@@ -23,6 +23,7 @@ MAX_TAKE = 1000
 _DEFAULT_TAKE = 20
 _FIELDS = frozenset({"id", "packageid", "version", "title", "tags", "tag", "author", "authors", "owner", "description"})
 _WORD = re.compile(r'(?:(\w+):)?(?:"([^"]*)"|(\S+))')
+_NAMES = re.compile(r"[a-z0-9_]+(?:[.-][a-z0-9_]+)*")
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -41,8 +42,7 @@ class Query:
 
     def names(self) -> Iterable[str]:
         """Everything in the query that could be a package's id, and must not reach an upstream if it is ours."""
-        yield from self.words
-        yield from (value for field, value in self.fields if field in {"id", "packageid", "title"})
+        return _NAMES.findall(self.text.lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from adapters.nuget import reading, registration
+from adapters.nuget import reading, registration, routes_mirror
 from gateway.config import UpstreamConfig
 from gateway.format import Document
 from gateway.model import File, Listing
 from tests.conftest import StartGateway, public
-from tests.fakes.faults import answer, corrupt, down
+from tests.fakes.faults import answer, corrupt, down, slow
 from tests.fakes.nuget import package
 from tests.fakes.upstream import FaultyUpstream
 from tests.nuget.conftest import Feed
@@ -303,6 +303,17 @@ async def test_an_upstream_that_is_gone_leaves_what_was_cached_and_never_says_ab
     assert (await feed.get("index.json")).status == 200
 
 
+async def test_an_upstream_that_takes_its_time_does_not_hold_up_the_service_index(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_mirror, "PATIENCE", 0.05)
+    feed.fake.fault(slow(first_byte=4.0), "/nuget/index.json")
+
+    index = await feed.json("index.json")
+
+    assert "VulnerabilityInfo/6.7.0" not in {one["@type"] for one in index["resources"]}
+
+
 async def test_what_the_upstream_refuses_is_said_in_the_reason_phrase(feed: Feed) -> None:
     feed.fake.nuget("Left.Pad", {"1.0.0": package()})
     feed.fake.fault(answer(403), "/nuget/files/left.pad/1.0.0/left.pad.1.0.0.nupkg")
@@ -357,6 +368,18 @@ async def test_a_search_has_ours_first_and_never_sends_a_name_of_ours(feed: Feed
     assert ours["data"][0]["verified"] is True
     assert reserved["data"] == []
     assert ids["data"] == ["Leftover", "Left.Pad"]
+    assert not any("acme" in seen.path.lower() for seen in feed.fake.seen)
+
+
+@pytest.mark.parametrize(
+    "query", ["%22acme.secret+x%22", "tags:acme.secret", "x:acme.secret", "(ACME.Secret)", "a+acme.secret", "acme.sec"]
+)
+async def test_a_name_of_ours_is_found_in_any_query(feed: Feed, query: str) -> None:
+    serve_all(feed.fake)
+
+    await feed.json(f"search?q={query}")
+    await feed.json(f"autocomplete?q={query}")
+
     assert not any("acme" in seen.path.lower() for seen in feed.fake.seen)
 
 
