@@ -99,10 +99,12 @@ class Publish:
         *,
         facts: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        expected_revision: int | None = None,
     ) -> Committed:
         """Keep the bytes, then publish the files in one transaction.
 
-        Raises AlreadyExists for a name with other bytes, NameRetired for one that was deleted, NameTaken.
+        Raises AlreadyExists for a name with other bytes, NameRetired for one that was deleted, NameTaken;
+        Conflict where the package has another revision than the expected one (0: no row yet).
         """
         self.require(Scope.WRITE, package)
         rows = [await self._keep(file) for file in files]
@@ -115,6 +117,7 @@ class Publish:
             actor=self.actor.name,
             is_merged=self.repository.is_merged(package),
             is_stored=lambda digest: self._services.hosted.has(digest) is not None,
+            expected_revision=expected_revision,
         )
         await self.note("publish", package, files=[file.filename for file in files], created=committed.created)
         return committed

@@ -182,6 +182,14 @@ class Roster:
         remaining = _MOMENT if view.has_upstreams else _LONG
         return replace(page, headers=(*page.headers, view.cache_control), layer=view.layer, remaining=remaining)
 
+    async def has(self, name: str) -> bool:
+        """Whether the list has a line of a name, as this actor sees it."""
+        view = await self.view()
+        if view.may_see is not None and not view.may_see(name):
+            return False
+        book = await asyncio.to_thread(self._book, view.edition)
+        return name in book.entries or book.may_have(name)
+
     async def follow(self) -> None:
         """Write down what has just changed, if anybody ever asked for the list; a read would do it as well."""
         self._layers = [x for x in flatten(self._services, self.repository) if self._may_read(x.repository)]

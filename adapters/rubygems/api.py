@@ -1,9 +1,11 @@
 """GET api/…: the JSON views that update bots and user interfaces read, made of the same listing as the index."""
 
+import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from adapters.rubygems import names
-from adapters.rubygems.index import VERSIONS
+from adapters.rubygems.index import names_page
 from adapters.rubygems.packages import find_gem, package_of
 from gateway.errors import FileUnknown, GatewayError, VersionUnknown
 from gateway.model import File, Listing
@@ -42,11 +44,10 @@ async def version(call: "Call") -> "Answer":
 async def search(call: "Call") -> "Answer":
     """GET api/v1/search.json?query=: names that hold every word, hosted ones and those of upstreams."""
     words = call.query.get("query", "").lower().split()
-    roster = call.roster(VERSIONS)
-    entries = VERSIONS.read((await roster.view()).body(VERSIONS))
-    hits = [n for n, entry in sorted(entries.items()) if entry.labels and all(word in n.lower() for word in words)]
+    page = await names_page(call)
+    hits = await asyncio.to_thread(_hits, page.body, words) if words else []
     found = []
-    for name in hits[:_MOST_HITS] if words else ():
+    for name in hits:
         try:
             found.append(_gem(call, name, newest(await call.pull.listing(package_of(call, name)))))
         except GatewayError:
@@ -74,6 +75,12 @@ def newest(listing: Listing) -> File:
             file.facts["platform"] == names.RUBY,
         ),
     )
+
+
+def _hits(body: bytes, words: list[str]) -> list[str]:
+    """The first names of a page of all names that hold every word."""
+    found = (name for name in body.decode().split("\n")[1:] if name and all(word in name.lower() for word in words))
+    return list(islice(found, _MOST_HITS))
 
 
 def _age(file: File) -> tuple[str, Any]:

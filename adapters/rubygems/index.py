@@ -6,18 +6,28 @@ back from each to the next without a word.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapters.rubygems import names
-from adapters.rubygems.compact import TEXT, Versions, digest_headers, info_headers, md5, render_info, render_names
+from adapters.rubygems.compact import (
+    EMPTY,
+    TEXT,
+    Versions,
+    digest_headers,
+    info_headers,
+    md5,
+    render_info,
+    render_names,
+)
 from adapters.rubygems.marshal import dump_index, dump_spec
 from adapters.rubygems.marshal_reader import load_spec
 from adapters.rubygems.packages import find_gem, open_gem, package_of
 from adapters.rubygems.spec import Spec
-from gateway.errors import FileUnknown, UpstreamCorrupt
+from gateway.errors import FileUnknown, GatewayError, PackageUnknown, UpstreamCorrupt
 from gateway.format import Document
 from gateway.model import File, Listing, Page
-from gateway.pull import Rendered
+from gateway.pull import Rendered, finish
 from gateway.roster import Entry
 
 if TYPE_CHECKING:
@@ -46,7 +56,22 @@ async def info(call: "Call") -> "Answer":
     def render(listing: Listing) -> Rendered:
         return _text(render_info(listing, settings))
 
-    return call.page(await call.pull.page(package, "info", render))
+    try:
+        return call.page(await call.pull.page(package, "info", render))
+    except PackageUnknown:
+        if not await _is_listed(call, package):
+            raise
+    # Bundler gives the whole compact index up when a name that it lists has no document.
+    page = finish(_text(EMPTY), "info")
+    return call.page(replace(page, headers=(*page.headers, ("Cache-Control", "private, no-cache"))))
+
+
+async def _is_listed(call: "Call", package: str) -> bool:
+    """Whether our list has a name that nobody has versions of any more; False where there is no list."""
+    try:
+        return await call.roster(VERSIONS).has(package)
+    except GatewayError:
+        return False
 
 
 async def versions(call: "Call") -> "Answer":
@@ -56,6 +81,11 @@ async def versions(call: "Call") -> "Answer":
 
 async def all_names(call: "Call") -> "Answer":
     """GET names."""
+    return call.page(await names_page(call))
+
+
+async def names_page(call: "Call") -> Page:
+    """The names that this actor may see and that have any version, as their page."""
     return await _derived(call, "names", lambda entries: _text(render_names(entries)))
 
 
@@ -63,10 +93,10 @@ def _text(body: bytes) -> Rendered:
     return Rendered(body, TEXT, headers=info_headers(body), etag=f'"{md5(body)}"', is_ranged=True)
 
 
-async def _derived(call: "Call", variant: str, render: Callable[[Mapping[str, Entry]], Rendered]) -> "Answer":
+async def _derived(call: "Call", variant: str, render: Callable[[Mapping[str, Entry]], Rendered]) -> Page:
     """What is made of the whole list, once for each of its editions."""
     roster = call.roster(VERSIONS)
-    return call.page(await roster.page(await roster.view(), variant, lambda body: render(VERSIONS.read(body))))
+    return await roster.page(await roster.view(), variant, lambda body: render(VERSIONS.read(body)))
 
 
 # ── the Marshal index ────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,7 +109,7 @@ def specs(variant: str, chosen: Callable[[str, list[str]], Iterator[Row]]) -> "C
 
     async def answer(call: "Call") -> "Answer":
         """GET of one of the three lists."""
-        return await _derived(call, variant, render)
+        return call.page(await _derived(call, variant, render))
 
     return answer
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _FORM_OVERHEAD = 4 * 1024 * 1024  # bytes that a form may have beyond its gem
 _MOST_ATTESTATIONS = 2 * 1024 * 1024
+_ATTEMPTS = 20
 _MOST_FORM = 64 * 1024
 _LONGEST_FACT = 4000  # characters of a text that views show; the gemspec has all of it
 _REPUSHED = "Repushing of gem versions is not allowed. Please bump the version number and push a new different gem."
@@ -44,13 +45,29 @@ async def push(call: "Call") -> "Answer":
         await upload.finish()
         spec = await asyncio.to_thread(read_gem, upload.path)
         call.package = spec.name
-        hosted = await _begin(call, spec)
         full = f"{spec.name} ({names.label_of(spec.version, spec.platform)})"
-        if hosted is not None and _is_stored(hosted, spec, upload.digest.hex):
+        if not await _publish(call, spec, upload, attestations):
             return call.text(f"Gem was already pushed: {full}\n")
-        await _commit(call, spec, upload, attestations)
         await call.roster(VERSIONS).follow()
         return call.text(f"Successfully registered gem: {full}\n")
+
+
+async def _publish(call: "Call", spec: Spec, upload: "Upload", attestations: bytes | None) -> bool:
+    """Whether the gem is new here. Versions that are equal have different file names, so what was compared must still
+    hold when the gem is published; a build for several platforms at once just goes round again.
+    """
+    for _ in range(_ATTEMPTS):
+        hosted = await _begin(call, spec)
+        if hosted is not None and _is_stored(hosted, spec, upload.digest.hex):
+            return False
+        try:
+            await _commit(call, spec, upload, attestations, 0 if hosted is None else hosted.row.revision)
+        except AlreadyExists:
+            raise
+        except Conflict:
+            continue
+        return True
+    raise Conflict(f"{spec.name} is being published too often at once: try again", retry_after=1.0)
 
 
 async def yank(call: "Call") -> "Answer":
@@ -154,7 +171,9 @@ def _is_stored(hosted: "HostedPackage", spec: Spec, sha256: str) -> bool:
     return False
 
 
-async def _commit(call: "Call", spec: Spec, upload: "Upload", attestations: bytes | None) -> None:
+async def _commit(
+    call: "Call", spec: Spec, upload: "Upload", attestations: bytes | None, expected_revision: int
+) -> None:
     now = datetime.now(UTC)
     sha256 = upload.digest.hex
     attachments = {"gemspec": (await asyncio.to_thread(dump_spec, spec), "application/octet-stream")}
@@ -169,10 +188,7 @@ async def _commit(call: "Call", spec: Spec, upload: "Upload", attestations: byte
         {"line": info_line(spec, sha256), "platform": spec.platform, "about": _about(spec)},
         attachments,
     )
-    try:
-        await call.publish.commit(spec.name, [new])
-    except AlreadyExists as error:
-        raise Conflict(_REPUSHED) from error
+    await call.publish.commit(spec.name, [new], expected_revision=expected_revision)
 
 
 def _about(spec: Spec) -> dict[str, Any]:

@@ -153,6 +153,7 @@ class Packages(Staging):
         actor: str,
         is_merged: bool = False,
         is_stored: Callable[[Digest], bool] = _assume_stored,
+        expected_revision: int | None = None,
         now: float | None = None,
     ) -> Committed:
         """Publish files in one transaction; the same bytes under the same name change nothing.
@@ -160,6 +161,7 @@ class Packages(Staging):
         facts: None keeps the document-level facts. is_merged: the name is configured as merged, so that an upstream
         row does not refuse. is_stored: asked for every new digest while the write lock is held, so that a sweep
         (`BlobRows.drop`) cannot remove bytes that are just being linked; False raises StoreTrouble.
+        expected_revision: of the row, 0 for none; Conflict where it is another one by now.
         Raises NameTaken (an upstream owns the name), AlreadyExists (other bytes), NameRetired (a tombstone).
         """
         moment = time.time() if now is None else now
@@ -174,6 +176,7 @@ class Packages(Staging):
                 actor=actor,
                 is_merged=is_merged,
                 is_stored=is_stored,
+                expected=expected_revision,
                 now=moment,
             )
         )

@@ -91,9 +91,12 @@ def commit_files(
     is_merged: bool,
     is_stored: Callable[[Digest], bool],
     now: float,
+    expected: int | None = None,
 ) -> Committed:
     """Link files into a hosted package, creating it where needed; see `Packages.commit`."""
     row = find_package(connection, repository_id, name)
+    if expected is not None and expected != (0 if row is None else row.revision):
+        raise Conflict(f"{name} was changed while this was published: try again", retry_after=1.0)
     if row is None:
         row, is_new = insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", now), True
     elif row.owner_mode is OwnerMode.UPSTREAM and not is_merged:

@@ -10,6 +10,7 @@ import pytest
 from gateway.config import RepositoryConfig
 from gateway.model import Scope, Visibility
 from tests.conftest import Gateway, StartGateway, private, public
+from tests.fakes.faults import answer
 from tests.fakes.gems import gem
 from tests.fakes.upstream import FaultyUpstream
 from tests.rubygems.asking import BASE, LISTS, get, info, is_compact, lines, push, specs, yank
@@ -136,6 +137,51 @@ async def test_of_two_pushes_of_one_version_at_once_one_is_refused(hosted: Gatew
     assert sorted(reply.status for reply, _ in done) == [200, 409, 409, 409]
     assert len([line for line in await lines(hosted) if line.startswith("left ")]) == 1
     assert len(await info(hosted, "left")) == 1
+
+
+async def test_of_equal_versions_pushed_at_once_one_is_published(hosted: Gateway) -> None:
+    token = await hosted.token()
+    versions = ("1.0", "1.0.0", "1", "1.0.0.0")
+
+    done = await asyncio.gather(*(push(hosted, token, "left", version) for version in versions))
+
+    assert sorted(reply.status for reply, _ in done) == [200, 409, 409, 409]
+    assert len(await info(hosted, "left")) == 1
+
+
+async def test_platforms_of_one_version_pushed_at_once_are_all_published(hosted: Gateway) -> None:
+    token = await hosted.token()
+    platforms = ("ruby", "java", "x86_64-linux", "arm64-darwin", "x64-mingw-ucrt")
+
+    done = await asyncio.gather(*(push(hosted, token, "left", "1.0", gem(platform=platform)) for platform in platforms))
+
+    assert [reply.status for reply, _ in done] == [200] * 5
+    assert len(await info(hosted, "left")) == 5
+
+
+async def test_a_listed_name_is_never_an_error(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("gone", {"1.0": gem()})
+        fake.remove("/gem/info/gone")
+        gateway = await start_gateway(
+            {"rubygems": {"acme/tools": public("hosted", "fake")}}, {"fake": fake.config("rubygems")}
+        )
+
+        assert await info(gateway, "gone") == []
+        assert (await get(gateway, "info/never")).status == 404
+
+
+async def test_no_fallback_finds_what_an_upstream_refuses(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("bad", {"1.0": gem()})
+        fake.fault(answer(403), "/gem/info/bad")
+        gateway = await start_gateway(
+            {"rubygems": {"acme/tools": public("hosted", "fake")}}, {"fake": fake.config("rubygems")}
+        )
+
+        for path in ("info/bad", "gems/bad-1.0.gem", "quick/Marshal.4.8/bad-1.0.gemspec.rz", "api/v1/gems/bad.json"):
+            assert (await get(gateway, path)).status == 403, path
+        assert fake.count("/gem/gems/bad-1.0.gem") == 0
 
 
 async def test_a_list_outlives_the_process_and_goes_on(start_gateway: StartGateway, tmp_path) -> None:
