@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import cases_clients, cases_containers, cases_files, cases_nuget, cases_rubygems, cases_small
+from bench import cases_clients, cases_containers, cases_files, cases_maven, cases_nuget, cases_rubygems, cases_small
 from bench.arena import Arena
 from bench.load import LoadFailed
 from bench.report import Outcome, write
@@ -42,6 +42,8 @@ CASES: Mapping[str, Callable[[Arena, Outcome], None]] = {
     "layer": cases_containers.layer,
     "push": cases_containers.push,
     "crowd": cases_containers.crowd,
+    "maven": cases_maven.artifacts,
+    "mvn": cases_maven.application,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _ROOMY = 12 * 1024**3
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := [name for name in names if name not in CASES]:
         print(f"unknown case {unknown[0]} (known: {', '.join(CASES)})", file=sys.stderr)
         return 2
-    install.main(["debian", "node", "python", "containers"])
+    install.main(["debian", "node", "python", "java", "containers"])
     started = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=options.folder or _default_folder()))
     outcomes: list[Outcome] = []
