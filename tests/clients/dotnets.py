@@ -42,11 +42,13 @@ _LIBRARY = """\
 """
 
 
-def dotnet(world: World, *arguments: str | Path, cwd: Path | None = None) -> Ran:
+def dotnet(
+    world: World, *arguments: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Ran:
     """`dotnet`; nothing of it stays running. Sources come from the `nuget.config` of `configure` alone."""
     if not (_DOTNET / "dotnet").exists():
         missing("dotnet")
-    environment = {
+    settings = {
         "DOTNET_CLI_HOME": str(world.home),
         "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
         "DOTNET_NOLOGO": "1",
@@ -59,9 +61,10 @@ def dotnet(world: World, *arguments: str | Path, cwd: Path | None = None) -> Ran
         "MSBUILDDISABLENODEREUSE": "1",
         "UseSharedCompilation": "false",
         "NUGET_PACKAGES": str(world.home / "packages"),
+        **(environment or {}),
     }
     command = [str(_DOTNET / "dotnet"), *map(str, arguments)]
-    return execute(command, cwd or world.work, world.environment(environment), timeout=180)
+    return execute(command, cwd or world.work, world.environment(settings), timeout=180)
 
 
 def nuget(world: World, *arguments: str | Path) -> Ran:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.dotnets import configure, content_hashes, locked, nuget, pack, project, push, restore
+from tests.clients.dotnets import configure, content_hashes, dotnet, locked, nuget, pack, project, push, restore
 from tests.clients.gateway import WRITE, Gateway
 from tests.clients.tools import World
 from tests.fakes.faults import Fault, answer, corrupt, down, truncate
@@ -178,6 +178,22 @@ def test_nothing_is_restored_while_an_upstream_is_wrong_and_all_of_it_afterwards
     assert set(locked(world)) == set(FAULTS)
     assert "503" in said["Faulty.Trouble"]
     assert "NU1101" not in said["Faulty.Trouble"] + said["Faulty.Down"]
+
+
+def test_dotnet_says_which_packages_of_the_upstream_are_deprecated(
+    index: str, token: str, fake: FaultyUpstream, world: World
+) -> None:
+    other = {"id": "Open.Tool", "range": "*"}
+    deprecation = {"reasons": ["Legacy"], "message": "use the other one", "alternatePackage": other}
+    fake.nuget("Open.Old", {"1.0.0": package(deprecation=deprecation)})
+    configure(world, (index, token))
+    project(world, {"Open.Old": "1.0.0"})
+    restore(world).succeeded()
+
+    said = dotnet(world, "list", "App.csproj", "package", "--deprecated").succeeded().stdout
+
+    assert "Legacy" in said
+    assert "Open.Tool" in said
 
 
 def _private(fake: FaultyUpstream) -> list[Any]:

@@ -199,6 +199,20 @@ def test_dotnet_says_which_packages_are_outdated(publisher: World, user: World, 
     assert [word for word in said.split() if word[0].isdigit()][-3:] == ["1.0.0", "1.0.0", "1.4.0"]
 
 
+def test_the_pasted_configuration_works(
+    publisher: World, gateway: Gateway, index: str, token: str, reader: str, new_world: Callable[[], World]
+) -> None:
+    push(publisher, pack(publisher, "Acme.Pasted"), index, token).succeeded()
+    pasted = gateway.cli("snippet", "nuget", "acme/net", "--config", str(gateway.config)).succeeded().stdout
+    world = new_world()
+    (world.work / "nuget.config").write_text(pasted)
+    project(world, {"Acme.Pasted": "1.0.0"})
+
+    dotnet(world, "restore", "App.csproj", environment={"ENTREPOT_TOKEN": reader}).succeeded()
+
+    assert (world.home / "packages" / "acme.pasted" / "1.0.0").is_dir()
+
+
 def test_a_package_that_is_not_here_is_looked_for_in_the_next_source(
     publisher: World, gateway: Gateway, index: str, token: str, reader: str, new_world: Callable[[], World]
 ) -> None:

@@ -1,5 +1,6 @@
 """gem and bundler of both generations publish to a private repository and use what is there."""
 
+import shlex
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -215,6 +216,38 @@ def test_credentials_may_stand_in_bundlers_configuration(
     bundle(world, generation, "install", environment=environment).succeeded()
 
     assert locked(world) == {name: "1.0.0"}
+
+
+def test_the_pasted_configuration_works(
+    generation: int, gateway: Gateway, host: str, token: str, reader: str, world: World
+) -> None:
+    name = f"pasted{generation}"
+    push(world, 3, build_gem(world, name), host, token).succeeded()
+    pasted = gateway.cli("snippet", "bundler", "acme/gems", "--config", str(gateway.config)).succeeded().stdout
+    source = next(line for line in pasted.splitlines() if line.startswith("source "))
+    command = next(line for line in pasted.splitlines() if line.startswith("bundle config "))
+    (world.work / "Gemfile").write_text(f'{source}\ngem "{name}"\n')
+
+    bundle(world, generation, *shlex.split(command.replace("ent_…", reader))[1:]).succeeded()
+    bundle(world, generation, "install").succeeded()
+
+    assert locked(world) == {name: "1.0.0"}
+
+
+def test_a_lock_file_with_checksums_installs_on_another_machine(
+    gateway: Gateway, host: str, token: str, reader: str, new_world: Callable[[], World]
+) -> None:
+    first, second = new_world(), new_world()
+    file = build_gem(first, "summed")
+    push(first, 4, file, host, token).succeeded()
+    gemfile(first, gateway.base(REPOSITORY, reader), '"summed"')
+    bundle(first, 4, "install").succeeded()
+    for name in ("Gemfile", "Gemfile.lock"):
+        (second.work / name).write_bytes((first.work / name).read_bytes())
+
+    bundle(second, 4, "install", environment={"BUNDLE_FROZEN": "true"}).succeeded()
+
+    assert checksums(second) == {"summed": sha256(file)}
 
 
 def test_a_mirror_is_used_and_the_lock_file_keeps_the_address_that_it_mirrors(
