@@ -19,7 +19,7 @@ from gateway.store.spool_files import Lock, Phase, SpoolFiles, State
 from gateway.store.threads import in_thread
 from gateway.store.writing import BATCH, BatchWriter, sync_file
 
-HELD_BACK = BATCH  # bytes that nobody gets before the digests agree
+HELD_BACK = 256 * 1024  # bytes that nobody gets before the digests agree
 _POLL = 0.01  # seconds between two looks at what another process does
 
 OnDone = Callable[[Digest, int, Mapping[str, str]], Awaitable[None]]
