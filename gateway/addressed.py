@@ -63,7 +63,8 @@ class Addressed(Pull):
             if hosted is not None and any(file.version == version for file in hosted.files):
                 found = await self._hosted_file(layer, package, filename, None)
                 if found is None:
-                    raise FileUnknown(f"{package} {version} has no {filename} here, and is not taken from two places")
+                    why = f"{package} {version} has no {filename} here, and no version is taken from two places"
+                    raise FileUnknown(why, decision="hosted")
                 return found
         layers = self._readable(owned.upstreams(), package, owned)
         for layer in layers:
@@ -73,7 +74,11 @@ class Addressed(Pull):
         for layer in self._origins(layers, package, version):
             if (found := await self._fetched(layer, package, filename, shelf)) is not None:
                 return found
-        raise FileUnknown(self._why_absent(package, filename, owned.mode, owned.why))
+        if owned.mode is OwnerMode.HOSTED and any(layer.upstream is not None for layer in owned.layers):
+            decision = "shadowed" if owned.rows else "namespace"
+            why = f"{package} has no {filename} here; no upstream is asked, since the name is {owned.why}"
+            raise FileUnknown(f"{why}; an owner can have both merged", decision=decision)
+        raise FileUnknown(f"{package} has no {filename}")
 
     async def whole(self, package: str, version: str, filename: str, shelf: Shelf) -> OpenFile:
         """The same, once it has come as a whole, so that every hash of it is known."""
@@ -152,11 +157,6 @@ class Addressed(Pull):
         return None
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _why_absent(self, package: str, filename: str, mode: OwnerMode, why: str) -> str:
-        if mode is OwnerMode.HOSTED:
-            return f"{package} has no {filename} here; no upstream is asked, since the name is {why}"
-        return f"{package} has no {filename}"
-
     def _origins(self, layers: list[Layer], package: str, version: str) -> list[Layer]:
         """The upstreams that may give a file of this version: the one that gave the others, else all."""
         for layer in layers:

@@ -105,6 +105,8 @@ async def _file(call: "Call", spot: Spot) -> "Answer":
         committed = await call.publish.commit(spot.package, [new], facts=noted.package_facts)
     if spot.is_snapshot and named is not None and named.stamp:
         await retain(call, spot)
+    if hosted is not None and (left := metadata.abandoned(spot.package, hosted.files, time.time())):
+        await call.publish.expire(spot.package, left)
     return call.text("", 201 if committed.created else 200)
 
 

@@ -21,6 +21,7 @@ from gateway.pull import Rendered
 
 CONTENT_TYPE = "application/xml"
 QUIET_SECONDS = 60.0
+ABANDONED_SECONDS = 86400.0
 _BESIDES = frozenset({"pom", "module", "asc", "sigstore", "sigstore.json"})
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -54,6 +55,16 @@ def waiting(package: str, files: Iterable[File], now: float) -> list[str]:
     """The hosted versions that only wait for the quiet minute to pass."""
     found = _by_version(file for file in files if file.origin == HOSTED_LAYER).items()
     return [version for version, members in found if _state(package, version, members, now) == "waiting"]
+
+
+def abandoned(package: str, files: Iterable[File], now: float) -> list[str]:
+    """The hosted files of versions that never got a POM, and to which nothing was added for a day."""
+    found: list[str] = []
+    for version, members in _by_version(file for file in files if file.origin == HOSTED_LAYER).items():
+        is_open = not version.endswith(SNAPSHOT) and _state(package, version, members, now) == "open"
+        if is_open and now - max(map(_seconds, members)) > ABANDONED_SECONDS:
+            found += [file.filename for file in members]
+    return found
 
 
 def builds(package: str, version: str, files: Iterable[File]) -> list[Build]:

@@ -97,16 +97,18 @@ class MavenFormat:
         What is absent is said in plain text: Maven 3.9 and 4 take any problem document for trouble, and then ask no
         other repository, and give up a deployment that looks for earlier metadata.
         """
-        title = title_of(error)
+        title, decision = title_of(error), error.detail.get("decision")
+        reason = reason_of(title, error.message)
+        headers = (("X-Gateway-Decision", str(decision)),) if decision else ()
         if error.status == 404:
-            return ErrorBody(f"{_line(error.message)}\n".encode(), PLAIN, reason=reason_of(title, error.message))
+            return ErrorBody(f"{_line(error.message)}\n".encode(), PLAIN, headers, reason)
         problem = {
             "type": f"urn:entrepot:{error.code.replace('_', '-')}",
             "title": title,
             "status": error.status,
             "detail": _line(error.message),
         }
-        return ErrorBody(json.dumps(problem).encode(), PROBLEM, reason=reason_of(title, error.message))
+        return ErrorBody(json.dumps(problem).encode(), PROBLEM, headers, reason)
 
     def sidecar_url(self, file: File, kind: str) -> str | None:
         return None if file.url is None else f"{file.url}.{kind}"

@@ -239,7 +239,9 @@ async def test_a_claimed_namespace_is_ours_before_its_first_publish_and_nobody_i
         before = [(await jvm.get(path)).status for path in evil]
         await jvm.deploy("com.acme:tool", "1.0")
         after = [(await jvm.get(path)).status for path in evil if path != f"{TOOL}maven-metadata.xml"]
+        unclaimed = await jvm.get("com/acme/more/tool/99.0/tool-99.0.jar")
 
+        assert unclaimed.headers["X-Gateway-Decision"] == "namespace"
         assert set(before) | set(after) == {404}
         assert await jvm.versions("com.acme:tool") == ["1.0"]
         assert fake.count() == 0
@@ -262,7 +264,8 @@ async def test_a_hosted_artifact_shadows_the_upstreams_and_the_refusal_says_why(
         refused = await jvm.get(f"{TOOL}99.0/tool-99.0.jar")
 
         assert refused.status == 404
-        assert b"hosted" in refused.body or b"published" in refused.body
+        assert b"no upstream is asked, since the name is published" in refused.body
+        assert refused.headers["X-Gateway-Decision"] == "shadowed"
         assert await jvm.versions("com.acme:tool") == ["1.0"]
         assert fake.count() == 0
 
