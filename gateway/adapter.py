@@ -32,11 +32,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class HostRoute:
-    """One method and path at the root of the host that belongs to no repository; patterns as for `Route`."""
+    """One method and path at the root of the host that belongs to no repository; patterns as for `Route`.
+
+    stands_in: it also answers below a repository that is not there, so that nobody learns which ones are.
+    """
 
     method: str
     pattern: str
     handler: "Callable[[HostCall], Awaitable[Answer]]"
+    stands_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,9 @@ ROUTES = (
     Route("GET", "v2/{name*}/referrers/{digest}", referrers),
 )
 HOST_ROUTES = (
-    HostRoute("GET", "v2/", ping),
+    HostRoute("GET", "v2/", ping, stands_in=True),
+    HostRoute("GET", "v2", ping, stands_in=True),
     HostRoute("GET", "v2/_catalog", catalog_of_host),
-    HostRoute("GET", "token", token_of_host),
-    HostRoute("POST", "token", token_of_host),
+    HostRoute("GET", "token", token_of_host, stands_in=True),
+    HostRoute("POST", "token", token_of_host, stands_in=True),
 )

@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from adapters.container.common import MOST, headers, image
+import msgspec
+
+from adapters.container.common import MOST, address, headers, image
 from adapters.container.names import TYPE, parse_digest
 from adapters.container.scopes import CATALOG
 from adapters.container.wire import OCI_INDEX, parse_referrers, render_referrers
@@ -15,6 +17,8 @@ from gateway.web.answers import Answer
 
 if TYPE_CHECKING:
     from gateway.web.call import Call, HostCall
+
+_PAGE_SIZE = 2 * 1024 * 1024  # bytes of descriptors in one list of referrers
 
 
 async def tags(call: "Call") -> Answer:
@@ -39,7 +43,25 @@ async def referrers(call: "Call") -> Answer:
     if kinds:
         attached = [one for one in attached if one.get("artifactType") in kinds]
         told.append(("OCI-Filters-Applied", "artifactType"))
-    return Answer(200, headers(call, *told), render_referrers(attached))
+    shown, left = _page(attached, call.query.get("last", ""))
+    if left:
+        query = "".join(f"&artifactType={quote(kind, safe='')}" for kind in kinds)
+        place = address(call, f"referrers/{digest}")
+        told.append(("Link", f'<{place}?last={quote(str(shown[-1]["digest"]), safe="")}{query}>; rel="next"'))
+    return Answer(200, headers(call, *told), render_referrers(shown))
+
+
+def _page(attached: list[dict[str, Any]], last: str) -> tuple[list[dict[str, Any]], bool]:
+    """What follows the digest `last`, as far as it fits into one answer, and whether there is more."""
+    start = next((number for number, one in enumerate(attached, 1) if one["digest"] == last), 0)
+    shown: list[dict[str, Any]] = []
+    size = 0
+    for one in attached[start:]:
+        size += len(msgspec.json.encode(one))
+        if shown and (size > _PAGE_SIZE or len(shown) == MOST):
+            return shown, True
+        shown.append(one)
+    return shown, False
 
 
 async def catalog_of_repository(call: "Call") -> Answer:

@@ -25,7 +25,7 @@ from gateway.web.credentials import read_credentials
 from gateway.web.errors import answer_for
 from gateway.web.forwarded import Client, TrustedProxies
 from gateway.web.observe import Observer
-from gateway.web.paths import RouteTable, guard
+from gateway.web.paths import Match, RouteTable, guard
 from gateway.web.record import Record
 from gateway.web.shortcut import Shortcut
 
@@ -227,18 +227,22 @@ class Mount:
         asked.rest = asked.path[1:]
         match = self._dialects[adapter.type].host_routes.find(request.method, asked.rest)
         asked.actor = actor = await self._actor(request, asked)
-        return await match.route.handler(
-            HostCall(
-                self._services,
-                adapter,
-                actor,
-                request,
-                match.captures,
-                asked.root,
-                asked.request_id,
-                self._authenticator,
-            )
+        return await self._of_host(request, asked, adapter, actor, match)
+
+    async def _of_host(
+        self, request: web.BaseRequest, asked: Asked, adapter: Adapter, actor: Actor, match: Match[HostRoute]
+    ) -> Answer:
+        call = HostCall(
+            self._services,
+            adapter,
+            actor,
+            request,
+            match.captures,
+            asked.root,
+            asked.request_id,
+            self._authenticator,
         )
+        return await match.route.handler(call)
 
     def _is_domain(self, asked: Asked) -> bool:
         domain = self._services.config.server.base_domain
@@ -262,6 +266,9 @@ class Mount:
         ):
             return self._repository_page(key)  # whether or not it is there: the page knows who may be told
         if repository is None:
+            for route in adapter.host_routes:
+                if route.stands_in and (route.method, route.pattern) == (request.method, asked.rest):
+                    return await self._of_host(request, asked, adapter, actor, Match(route, {}))
             if actor.is_anonymous:
                 raise Unauthenticated(f"{key} needs a token")
             if adapter.hides_by_403 and not actor.is_admin:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from tests.conftest import StartGateway, private
 from tests.container.conftest import Hosting
 from tests.container.talking import Registry, codes
 from tests.fakes.artifacts import noise
-from tests.fakes.images import OCI_MANIFEST, artifact, digest_of, image, index
+from tests.fakes.images import OCI_MANIFEST, Image, artifact, digest_of, image, index
 
 BODY = noise(300_000, "layer")
 
@@ -235,6 +236,33 @@ async def test_a_manifest_is_given_as_it_is_whatever_is_accepted(hosting: Hostin
         assert reply.headers["Content-Length"] == str(len(one.body))
 
 
+async def test_a_long_list_of_referrers_comes_in_parts(hosting: Hosting) -> None:
+    registry = await hosting()
+    subject = image({"hello": b"1\n"})
+    await registry.push(subject)
+    pushed = []
+    for number in range(5):
+        one = artifact("application/vnd.example", b"%d" % number, subject=subject.described())
+        one = edited(one, {"annotations": {"text": "x" * 900_000}})
+        assert (await registry.push(one)).status == 201
+        pushed.append(one.digest)
+
+    found: list[str] = []
+    reply = await registry.referrers(subject.digest, "?artifactType=application/vnd.example")
+    for _ in range(10):
+        found += [one["digest"] for one in (await reply.json())["manifests"]]
+        if "Link" not in reply.headers:
+            break
+        reply = await registry.follow("GET", reply.headers["Link"].partition("<")[2].partition(">")[0])
+
+    assert found == pushed
+
+
+def edited(one: Image, changes: dict[str, Any]) -> Image:
+    """The same content under a changed manifest."""
+    return replace(one, body=json.dumps({**one.document, **changes}).encode())
+
+
 # ── immutable tags ───────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_an_immutable_tag_does_not_move(hosting: Hosting) -> None:
     registry = await hosting(private("hosted", settings={"immutable": ["v*"]}))
@@ -256,10 +284,8 @@ async def test_an_immutable_tag_takes_what_dockerd_puts_there_in_one_push(hostin
     registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
     platform = image({"hello": b"1\n"})
     attestation = artifact("application/vnd.in-toto+json", b"{}")
-    document = attestation.document
-    document["layers"][0]["mediaType"] = "application/vnd.in-toto+json"
-    body = json.dumps(document).encode()
-    attestation = type(attestation)(body, attestation.media_type, attestation.blobs)
+    layer = {**attestation.document["layers"][0], "mediaType": "application/vnd.in-toto+json"}
+    attestation = edited(attestation, {"layers": [layer]})
     whole = index(platform, attestation)
 
     for one in (attestation, platform, whole):

@@ -241,6 +241,17 @@ async def test_what_nobody_may_see_looks_like_what_is_not_there(start_gateway: S
         assert seen == {status}
 
 
+async def test_no_address_tells_nobody_which_repositories_there_are(start_gateway: StartGateway) -> None:
+    gateway = await start(start_gateway)
+    stranger = await gateway.token("eve", is_admin=False)
+
+    for path in ("v2/", "v2", "token?scope=repository:tool:pull"):
+        for token in (None, stranger):
+            answers = [await gateway.get(f"container/acme/{name}/{path}", token) for name in ("app", "missing")]
+            assert len({reply.status for reply in answers}) == 1
+            assert len({(await reply.json()).get("scope") for reply in answers}) == 1
+
+
 # ── grants of OAuth ──────────────────────────────────────────────────────────────────────────────────────────────────
 async def post(gateway: Gateway, **form: str) -> Reply:
     return await gateway.request("POST", "token", data=form)
