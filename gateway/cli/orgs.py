@@ -42,7 +42,8 @@ async def list_all(data: Data) -> None:
 
 @command(app, "delete")
 async def delete(data: Data, name: _Org) -> None:
-    """Delete an organisation with its memberships and teams; its repositories stay."""
+    """Delete an organisation with its memberships and teams; its repositories must be gone first."""
+    data.repositories.require_none_of(name)
     await data.identities.delete_organisation(lookups.organisation(data, name).id)
     await data.note("organisation.delete", name=name)
     remark(f"deleted organisation {name}")

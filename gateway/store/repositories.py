@@ -29,6 +29,12 @@ class Repositories:
         rows = self._database.point(f"{_SELECT} ORDER BY type, owner, name")
         return [_repository(row) for row in rows]
 
+    def require_none_of(self, owner: str) -> None:
+        """Raise Conflict while an owner has repositories: whoever gets the name next would get them, too."""
+        owned = [str(row.key) for row in self.all() if row.key.owner.lower() == owner.lower()]
+        if owned:
+            raise Conflict(f"{owner} still owns {', '.join(owned[:5])}")
+
     def get(self, key: RepositoryKey) -> Repository | None:
         """The repository of that key; a point read."""
         rows = self._database.point(f"{_SELECT} {_BY_KEY}", _parts(key))

@@ -76,3 +76,14 @@ def test_what_was_done_in_a_shell_is_in_the_audit(entrepot, data):
     assert len(rows) == 1
     assert rows[0][0].startswith("shell:")
     assert rows[0][1:] == ("user.create", "shell")
+
+
+def test_an_organisation_that_owns_repositories_cannot_be_deleted(entrepot):
+    assert entrepot("org", "create", "acme").code == 0
+    assert entrepot("repo", "create", "pypi/acme/tools").code == 0
+
+    result = entrepot("org", "delete", "acme")
+
+    assert result.code == 1
+    assert result.err == "error: acme still owns pypi/acme/tools\n"
+    assert "acme" in entrepot("org", "list").out

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.auth.access import decide
 from gateway.auth.accounts import Accounts
 from gateway.auth.authenticate import Authenticator
-from gateway.errors import Conflict, Forbidden, Invalid, RepositoryUnknown
+from gateway.errors import Forbidden, Invalid, RepositoryUnknown
 from gateway.format import Format
 from gateway.model import Actor, Repository, RepositoryKey, Scope
 from gateway.store.audit import Audit
@@ -99,12 +99,6 @@ class AdminCall:
         if not self.may(scope, found):
             raise Forbidden(f"{self.actor.name} has no {scope} on {found.key}")
         return found
-
-    def require_no_repositories(self, owner: str) -> None:
-        """Raise Conflict while an owner has repositories: whoever gets the name next would get them, too."""
-        owned = [str(r.key) for r in self.services.repositories.all() if r.key.owner.lower() == owner.lower()]
-        if owned:
-            raise Conflict(f"{owner} still owns {', '.join(owned[:5])}")
 
     def package(self) -> str:
         """The canonical name of the package in the path; raises Invalid."""

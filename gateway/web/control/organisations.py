@@ -22,7 +22,7 @@ async def create_organisation(call: AdminCall) -> schemas.Organisation:
 async def delete_organisation(call: AdminCall) -> None:
     """Delete an organisation with its teams; its repositories must be gone first."""
     call.accounts.require_admin()
-    call.require_no_repositories(call.path["organisation"])
+    call.services.repositories.require_none_of(call.path["organisation"])
     await call.accounts.delete_organisation(call.path["organisation"])
 
 

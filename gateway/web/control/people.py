@@ -74,7 +74,7 @@ async def update_user(call: AdminCall) -> schemas.Account:
 async def delete_user(call: AdminCall) -> None:
     """Delete a user with its tokens, memberships and grants; its repositories must be gone first."""
     call.accounts.require_admin()
-    call.require_no_repositories(call.path["name"])
+    call.services.repositories.require_none_of(call.path["name"])
     await call.accounts.delete_actor(ActorKind.USER, call.path["name"])
 
 
