@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol, runtime_checkable
 
 from gateway import listings
 from gateway.errors import Blocked, FileUnknown, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
@@ -52,6 +53,23 @@ class Shelf:
     is_proof_needed: bool = True
 
 
+@runtime_checkable
+class Prefixed(Protocol):
+    """A format whose upstreams may say in a document of their own with what the paths of their packages begin."""
+
+    def ask_prefixes(self) -> Ask:
+        """How to ask for it."""
+        ...
+
+    def parse_prefixes(self, document: Document) -> Listing:
+        """A listing of nothing, whose facts say what it says; what is unreadable says nothing."""
+        ...
+
+    def has_prefix(self, package: str, prefixes: Listing) -> bool:
+        """Whether such an upstream may have the package."""
+        ...
+
+
 class Addressed(Pull):
     """Reads of one actor in one repository."""
 
@@ -72,6 +90,8 @@ class Addressed(Pull):
             if cached is not None and (warm := self._dated(filename, cached)) is not None:
                 return warm
         for layer in self._origins(layers, package, version):
+            if not await self._may_have(layer, package):
+                continue
             if (found := await self._fetched(layer, package, filename, shelf)) is not None:
                 return found
         if owned.mode is OwnerMode.HOSTED and any(layer.upstream is not None for layer in owned.layers):
@@ -116,6 +136,8 @@ class Addressed(Pull):
                 sources.append(Source(layer, hosted=hosted))
         for layer in self._readable(owned.upstreams(), package, owned):
             assert layer.upstream is not None
+            if not await self._may_have(layer, package):
+                continue
             try:
                 held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
             except (UpstreamTrouble, UpstreamCorrupt):
@@ -151,6 +173,8 @@ class Addressed(Pull):
         owned = self._authorise(package)
         for layer in self._readable(owned.upstreams(), package, owned):
             assert layer.upstream is not None
+            if not await self._may_have(layer, package):
+                continue
             found = await listings.document(self._services.documents, layer.upstream, ask)
             if found is not None:
                 return found, layer.name
@@ -231,6 +255,17 @@ class Addressed(Pull):
         key = f"{repository.id} {upstream.name} {package} {filename}"
         expected = Expected(algorithms=shelf.algorithms)
         return await services.spools.open(key, expected, fetch, done, known=known, judge=proof.judge)
+
+    async def _may_have(self, layer: Layer, package: str) -> bool:
+        """Whether the upstream, by its own word where it gives one, may have this name: no other learns of it."""
+        upstream, format_, documents = layer.upstream, self._format, self._services.documents
+        if upstream is None or not upstream.is_prefixed or not isinstance(format_, Prefixed):
+            return True
+        try:
+            held = await documents.get(upstream, format_.ask_prefixes(), format_.parse_prefixes)
+            return held is None or format_.has_prefix(package, await documents.read(held, format_.parse_prefixes))
+        except (UpstreamTrouble, UpstreamCorrupt, Blocked, FileUnknown):
+            return True
 
     # ── what upstreams do not have ───────────────────────────────────────────────────────────────────────────────
     def _is_known_absent(self, upstream: Upstream, path: str) -> bool:

@@ -70,6 +70,7 @@ class UpstreamConfig:
     namespace: put before names of one part where the registry knows them so (Docker Hub's `library`).
     absent_on_403: the upstream says 403 where it means absent. include, exclude: patterns of the packages that it is
     asked for (empty: all), and of those that it never is.
+    prefixes: believe the document in which it says with what the paths of its packages begin.
     """
 
     preset: str = ""
@@ -88,6 +89,7 @@ class UpstreamConfig:
     absent_on_403: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    prefixes: bool = False
     namespace: str = ""
 
 

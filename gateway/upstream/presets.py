@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Preset:
     """A public registry: its type, base URL, and the further hosts that its documents name for files.
 
-    include: the only package patterns that it has, where it is one of a few. namespace: see UpstreamConfig.
+    include: the only package patterns that it has, where it is one of a few. namespace, prefixes: see UpstreamConfig.
     """
 
     type: str
@@ -15,12 +15,13 @@ class Preset:
     hosts: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     namespace: str = ""
+    prefixes: bool = False
 
 
 PRESETS = {
     "pypi": Preset("pypi", "https://pypi.org/simple/", ("files.pythonhosted.org",)),
     "npm": Preset("npm", "https://registry.npmjs.org/"),
-    "maven-central": Preset("maven", "https://repo.maven.apache.org/maven2/"),
+    "maven-central": Preset("maven", "https://repo.maven.apache.org/maven2/", prefixes=True),
     "google-maven": Preset(
         "maven",
         "https://maven.google.com/",

@@ -25,7 +25,8 @@ class Upstream:
     """A remote registry.
 
     url: its base, ends with `/`. hosts: every `host` or `host:port` that its documents may name, its own included.
-    include: patterns of the packages that it has, where it is known to have only these. namespace: see UpstreamConfig.
+    include: patterns of the packages that it has, where it is known to have only these. namespace, is_prefixed
+    (`prefixes`): see UpstreamConfig.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Upstream:
     config: UpstreamConfig = field(default_factory=UpstreamConfig)
     include: tuple[str, ...] = ()
     namespace: str = ""
+    is_prefixed: bool = False
 
     def named(self, package: str) -> str:
         """The name by which this upstream knows a package."""
@@ -88,9 +90,9 @@ def _built(name: str, entry: UpstreamConfig) -> Upstream:
     _check_credentials(path, entry)
     include = entry.include or (preset.include if preset and is_public else ())
     namespace = entry.namespace or (preset.namespace if preset and is_public else "")
-    return Upstream(
-        name, kind, str(base), _hosts(f"{path}.hosts", hosts) | {authority(base)}, entry, include, namespace
-    )
+    known = _hosts(f"{path}.hosts", hosts) | {authority(base)}
+    prefixes = entry.prefixes or (preset is not None and is_public and preset.prefixes)
+    return Upstream(name, kind, str(base), known, entry, include, namespace, prefixes)
 
 
 def _preset(path: str, name: str, entry: UpstreamConfig) -> Preset | None:

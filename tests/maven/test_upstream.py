@@ -438,3 +438,64 @@ async def test_presets_know_what_their_registries_have() -> None:
     assert plugins.admits("com.acme.thing:com.acme.thing.gradle.plugin")
     assert upstreams["maven-central"].admits("org.springframework:spring-core")
     assert upstreams["mirror"].admits("anything:else")
+
+
+# ── what an upstream says that it has ────────────────────────────────────────────────────────────────────────────
+async def test_an_upstream_is_not_told_of_names_that_it_says_it_does_not_have(behind: Open) -> None:
+    async with FaultyUpstream() as fake:
+        fake.serve("/maven2/.meta/prefixes.txt", b"## repository-prefixes/2.0\n/org/public\n/junit\n", "text/plain")
+        fake.maven("org.public:lib", {"1.0": library()})
+        fake.maven("junit:junit", {"1.0": library()})
+        jvm = await behind(fake.config("maven", prefixes=True))
+
+        statuses = [
+            (await jvm.get(path)).status
+            for path in (
+                "org/public/lib/1.0/lib-1.0.jar",
+                "junit/junit/maven-metadata.xml",
+                JAR,
+                f"{TOOL}maven-metadata.xml",
+                f"{TOOL}1-SNAPSHOT/maven-metadata.xml",
+                "org/publicity/lib/1.0/lib-1.0.jar",
+            )
+        ]
+
+        assert statuses == [200, 200, 404, 404, 404, 404]
+        assert paths(fake).count(".meta/prefixes.txt") == 1
+        assert not any("acme" in path or "publicity" in path for path in paths(fake))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        b"",
+        b"<html></html>",
+        b"/org/public\n",
+        b"## repository-prefixes/2.0\n@ unsupported\n",
+        b"## repository-prefixes/2.0\n",
+    ],
+)
+async def test_what_says_nothing_of_prefixes_hides_nothing(behind: Open, body: bytes | None) -> None:
+    async with FaultyUpstream() as fake:
+        fake.maven("com.acme:tool", {"1.0": library()})
+        if body is not None:
+            fake.serve("/maven2/.meta/prefixes.txt", body, "text/plain")
+        jvm = await behind(fake.config("maven", prefixes=True))
+
+        assert (await jvm.get(JAR)).status == 200
+        assert (await jvm.get(".meta/prefixes.txt")).status == 404
+
+
+async def test_a_redirect_to_a_permitted_host_is_followed_and_never_told(behind: Open) -> None:
+    async with FaultyUpstream() as portal, FaultyUpstream() as central:
+        (made,) = central.maven("com.acme:tool", {"1.0": library()})
+        jvm = await behind(portal.config("maven", hosts=(central.authority,)))
+        for path in (JAR, f"{JAR}.sha1"):
+            target = {"Location": f"{central.maven_url}{path}"}
+            portal.fault(answer(303, headers=target), f"/maven2/{path}")
+
+        found = await jvm.get(JAR)
+
+        assert (found.status, found.body) == (200, made.body)
+        assert "Location" not in found.headers
