@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from gateway.errors import Invalid, UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import FileUnknown, Invalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
 from gateway.model import Digest, Listing
@@ -174,7 +174,7 @@ class Documents:
         if ask.digest_header:
             reply = await self._ask_by_digest(upstream, ask, row)
         else:
-            reply = await self._client.document(upstream, ask, known, self._limit)
+            reply = await self._whole_or_rest(upstream, ask, row, known)
         if reply.status is Status.ABSENT and row is not None and row.status == 200:
             if self._clock() - row.fetched_at < ask.outlives:
                 raise UpstreamTrouble(f"{upstream.name} no longer has it; what it had is served for a while")
@@ -210,6 +210,20 @@ class Documents:
         if held is None:
             raise UpstreamTrouble(f"{upstream.name} names {digest} and does not have it")
         return Reply(Status.OK, await self.load(held), etag=digest)
+
+    async def _whole_or_rest(
+        self, upstream: Upstream, ask: Ask, row: DocumentRow | None, known: Validators | None
+    ) -> Reply:
+        """Of a long document that only grows, what we lack is asked for first."""
+        if ask.grows and row is not None and row.digest is not None and row.size > _BIG:
+            try:
+                held = await asyncio.to_thread(self._blobs.read, row.digest)
+            except FileUnknown:  # spoilt on our disk
+                return await self._client.document(upstream, ask, None, self._limit)
+            reply = await self._client.rest(upstream, ask, known, held, self._limit)
+            if reply is not None:
+                return reply
+        return await self._client.document(upstream, ask, known, self._limit)
 
     async def _keep(self, upstream: Upstream, key: str, row: DocumentRow | None, reply: Reply) -> DocumentRow:
         now = self._clock()

@@ -16,7 +16,7 @@ class Ask:
     digest: what the body must have as its digest (`algorithm:hex`); such a document never changes.
     digest_header: of a HEAD's answer, the header with the digest of a document that may change; it is asked for first,
     and where it is new, the document at `at_digest` (with `{digest}` in it). outlives: seconds for which a document
-    that the upstream no longer has is served all the same.
+    that the upstream no longer has is served all the same. grows: what was there stays, so that the rest is enough.
     """
 
     path: str
@@ -26,6 +26,7 @@ class Ask:
     digest_header: str = ""
     at_digest: str = ""
     outlives: float = 0.0
+    grows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

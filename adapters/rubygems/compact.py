@@ -131,7 +131,7 @@ class Versions:
     name = "versions"
 
     def ask(self) -> Ask:
-        return Ask("versions")
+        return Ask("versions", grows=True)
 
     def check(self, document: Document) -> bool:
         """Raise UpstreamCorrupt for a file that breaks off or is none; whether a digest proved it."""

@@ -31,6 +31,7 @@ from gateway.upstream.hosts import Host, UpstreamHealth
 from gateway.upstream.inflate import ACCEPTED
 from gateway.upstream.proxies import Proxies
 from gateway.upstream.registry import Upstream
+from gateway.upstream.tails import joined
 
 T = TypeVar("T")
 
@@ -177,6 +178,30 @@ class UpstreamClient:
             headers["If-Modified-Since"] = validators.last_modified
         request = _Request(self._below(upstream, ask.path), headers, scope=ask.scope)
         return await self._ask(upstream, request, limit)
+
+    async def rest(
+        self, upstream: Upstream, ask: Ask, validators: Known | None, held: bytes, limit: int
+    ) -> Reply | None:
+        """Ask for what a document that only grows has beyond `held`; the reply has the whole, or 304, or what came.
+
+        None where the upstream has no such part, or does not prove the whole by a digest. Raises as `document`.
+        """
+        headers = {"Accept": ask.accept, "Accept-Encoding": "identity", "Range": f"bytes={len(held) - 1}-"}
+        if validators is not None and validators.etag:
+            headers["If-None-Match"] = validators.etag
+        request = _Request(self._below(upstream, ask.path), headers, scope=ask.scope)
+        try:
+            reply = await self._ask(upstream, request, limit)
+        except UpstreamCorrupt:
+            return None
+        document = reply.document
+        if document is None or "content-range" not in document.headers:
+            return reply
+        whole = await asyncio.to_thread(joined, held, document.body, document.headers)
+        if whole is None or len(whole) > limit:
+            return None
+        kept = {name: value for name, value in document.headers.items() if name != "content-range"}
+        return replace(reply, document=replace(document, body=whole, headers=kept))
 
     async def head(self, upstream: Upstream, ask: Ask) -> Reply:
         """What a GET of the document would say of it, without the document: headers and an empty body."""

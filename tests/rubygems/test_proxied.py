@@ -1,5 +1,7 @@
 """Gems of an upstream: its lists followed, its gems verified, its names never taken for ours."""
 
+import asyncio
+import base64
 import hashlib
 import zlib
 
@@ -24,6 +26,16 @@ async def begin(start: StartGateway, fake: FaultyUpstream, *layers: str, **more:
 async def later(gateway: Gateway) -> None:
     """What was held of the upstream is no longer fresh."""
     await gateway.services.document_rows.purge()
+
+
+async def until(gateway: Gateway, before: bytes) -> None:
+    """A stale list is refreshed beside the answer; wait until it is another one."""
+    async with asyncio.timeout(30):
+        while True:
+            whole = await get(gateway, "versions", Range="bytes=0-")
+            if len(whole.body) != len(before):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_an_upstreams_lines_are_passed_on_byte_for_byte(start_gateway: StartGateway) -> None:
@@ -96,6 +108,52 @@ async def test_the_list_only_grows_while_both_sides_move(start_gateway: StartGat
             last[line.split()[0]] = line.split()[2]
         for name, mark in last.items():
             assert hashlib.md5((await get(gateway, f"info/{name}")).body).hexdigest() == mark
+
+
+def long_list(fake: FaultyUpstream, *, is_proven: bool = True) -> bytes:
+    """A list that is worth following by its tail, as the fake has it now."""
+    if len(fake.gems.versions) < 300_000:
+        fake.gems.versions += b"".join(b"gem%d 1.0 %032x\n" % (n, n) for n in range(8000))
+    body = fake.gems.versions
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    fake.pages["/gem/versions"] = text_page(body, **({"Repr-Digest": f"sha-256=:{digest}:"} if is_proven else {}))
+    return body
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+async def test_only_the_rest_of_an_upstreams_long_list_is_fetched_if_it_is_proven(
+    start_gateway: StartGateway, is_proven: bool
+) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem()})
+        size = len(long_list(fake))
+        gateway = await begin(start_gateway, fake)
+        before = (await get(gateway, "versions")).body
+        fake.rubygems("rack", {"1.0": gem(), "1.1": gem()})
+        long_list(fake, is_proven=is_proven)
+        fake.forget()
+        await until(gateway, before)
+
+        asked = [seen.headers.get("range") for seen in fake.seen if seen.plain_path == "/gem/versions"]
+        after = (await get(gateway, "versions")).body
+
+        assert asked[0] == f"bytes={size - 1}-"
+        assert (None in asked) is not is_proven
+        assert after[len(before) :].startswith(b"rack 1.1 ")
+
+
+async def test_a_long_list_that_was_rewritten_is_fetched_whole(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem()})
+        long_list(fake)
+        gateway = await begin(start_gateway, fake)
+        before = (await get(gateway, "versions")).body
+        fake.gems.versions = fake.gems.versions.replace(b"2024-01-01", b"2024-02-01")
+        fake.rubygems("rack", {"1.0": gem(), "1.1": gem()})
+        long_list(fake)
+        await until(gateway, before)
+
+        assert (await get(gateway, "versions")).body[len(before) :].startswith(b"rack 1.1 ")
 
 
 async def test_a_name_published_here_has_no_line_of_the_upstream(start_gateway: StartGateway) -> None:
