@@ -261,10 +261,14 @@ class Addressed(Pull):
         upstream, format_, documents = layer.upstream, self._format, self._services.documents
         if upstream is None or not upstream.is_prefixed or not isinstance(format_, Prefixed):
             return True
+        ask = format_.ask_prefixes()
+        if self._is_known_absent(upstream, ask.path):
+            return True
         try:
-            held = await documents.get(upstream, format_.ask_prefixes(), format_.parse_prefixes)
+            held = await documents.get(upstream, ask, format_.parse_prefixes)
             return held is None or format_.has_prefix(package, await documents.read(held, format_.parse_prefixes))
         except (UpstreamTrouble, UpstreamCorrupt, Blocked, FileUnknown):
+            await self._note_absent(upstream, ask.path)  # so that a refusal is not met again with every file
             return True
 
     # ── what upstreams do not have ───────────────────────────────────────────────────────────────────────────────

@@ -487,6 +487,18 @@ async def test_what_says_nothing_of_prefixes_hides_nothing(behind: Open, body: b
         assert (await jvm.get(".meta/prefixes.txt")).status == 404
 
 
+async def test_prefixes_that_are_refused_are_not_asked_for_with_every_file(behind: Open) -> None:
+    async with FaultyUpstream() as fake:
+        fake.maven("com.acme:tool", {"1.0": library()})
+        fake.fault(answer(403), "/maven2/.meta/prefixes.txt")
+        jvm = await behind(fake.config("maven", prefixes=True))
+
+        statuses = [(await jvm.get(path)).status for path in (JAR, POM, f"{TOOL}maven-metadata.xml")]
+
+        assert statuses == [200, 200, 200]
+        assert paths(fake).count(".meta/prefixes.txt") == 1
+
+
 async def test_a_redirect_to_a_permitted_host_is_followed_and_never_told(behind: Open) -> None:
     async with FaultyUpstream() as portal, FaultyUpstream() as central:
         (made,) = central.maven("com.acme:tool", {"1.0": library()})
