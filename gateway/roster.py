@@ -159,8 +159,9 @@ class Roster:
         may_see = None
         if hidden or not is_uniform:
             may_see = self._may_see(frozenset(hidden))
-            token = None if self.actor.token is None else self.actor.token.id
-            key = (*key, tuple(hidden), is_uniform, self.actor.id, token, self._services.database.epoch("auth"))
+            actor, token = self.actor, None if self.actor.token is None else self.actor.token.id
+            asker = (actor.kind, actor.id, actor.address, token, self._services.database.epoch("auth"))
+            key = (*key, tuple(hidden), is_uniform, asker)
         is_private = self.repository.visibility is not Visibility.PUBLIC
         layer = "+".join(dict.fromkeys(x.name for x in self._layers))
         has_upstreams = any(x.upstream is not None for x in self._layers)

@@ -272,6 +272,31 @@ async def test_a_gemspec_that_contradicts_the_index_is_refused(start_gateway: St
         assert (await get(gateway, "quick/Marshal.4.8/rack-1.0.gemspec.rz")).status == 502
 
 
+async def test_of_several_upstreams_the_first_or_the_owner_is_listed(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as one, FaultyUpstream() as two:
+        one.rubygems("left", {"1.0": gem()})
+        one.rubygems("owned", {"1.0": gem()})
+        two.rubygems("left", {"9.0": gem()})
+        two.rubygems("owned", {"9.0": gem()})
+        two.rubygems("right", {"2.0": gem()})
+        two.rubygems("barred", {"2.0": gem()})
+        gateway = await start_gateway(
+            {"rubygems": {"acme/tools": public("one", "two")}},
+            {"one": one.config("rubygems"), "two": two.config("rubygems", exclude=("barred",))},
+        )
+        (repository,) = gateway.services.known().values()
+        await gateway.services.packages.adopt(repository.id, "owned", "two")
+
+        assert [line.split()[:2] for line in await lines(gateway)] == [
+            ["left", "1.0"],
+            ["owned", "9.0"],
+            ["right", "2.0"],
+        ]
+        for name, version in (("left", "1.0"), ("owned", "9.0"), ("right", "2.0")):
+            assert [line.split()[0] for line in await info(gateway, name)] == [version]
+        assert (await get(gateway, "info/barred")).status == 404
+
+
 async def test_a_line_without_a_checksum_is_left_out_everywhere(start_gateway: StartGateway) -> None:
     async with FaultyUpstream() as fake:
         fake.rubygems("rack", {"1.0": gem(), "2.0": gem()})
