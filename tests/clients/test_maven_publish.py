@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.client, pytest.mark.public]
 
 REPOSITORY = "maven/acme/libs"
 MODULES = ("base", "text", "money", "orders", "bills", "shop")
+EVERY_MAVEN = (*MAVEN_CLIENTS, "mvn310")
 Warm = Callable[[str], Path]
 # 3.8 shows the reason phrase of a refused upload, 3.9 the body, and 4.0.0-rc-4 nothing but the status.
 _WORDS = {
@@ -61,6 +62,7 @@ def published(gateway: Gateway, writer: str, base: str, tmp_path_factory: pytest
     return "com.acme.shared:tool:1.0"
 
 
+@pytest.mark.parametrize("client", EVERY_MAVEN)
 def test_modules_deployed_in_parallel_are_consumed_by_another_build(
     client: str, writer: str, base: str, gateway: Gateway, warm: Warm, new_world: Callable[[], World]
 ) -> None:
@@ -70,7 +72,8 @@ def test_modules_deployed_in_parallel_are_consumed_by_another_build(
         jvm.configure_maven(world, base, writer, warm(client))
     _modules(producer.work, group)
 
-    jvm.deploy(client, producer, base, "-T", "4", cwd=producer.work).succeeded()
+    at_end = ["-DdeployAtEnd=true"] if client == "mvn39" else []
+    jvm.deploy(client, producer, base, "-T", "4", *at_end, cwd=producer.work).succeeded()
 
     for module in ("parent", *MODULES):
         assert _versions(gateway, writer, f"{group}:{module}") == ["1.0"]
@@ -121,6 +124,7 @@ def test_a_wrong_token_is_refused(base: str, warm: Warm, world: World) -> None:
     assert "401" in ran.text
 
 
+@pytest.mark.parametrize("client", EVERY_MAVEN)
 def test_unknown_coordinates_are_reported_as_such(
     client: str, writer: str, base: str, warm: Warm, world: World
 ) -> None:

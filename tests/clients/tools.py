@@ -39,6 +39,7 @@ _MODULES = CLIENTS / "node" / "node_modules"
 _JAVA = CLIENTS / "java"
 _JAVA_COMMANDS = {
     "mvn39": ("mvn39/*/bin/mvn",),
+    "mvn310": ("mvn310/*/bin/mvn",),
     "mvn4": ("mvn4/*/bin/mvn",),
     "ivy": ("java", "-jar", "ivy/ivy-*.jar"),
 }
