@@ -55,7 +55,7 @@ async def running(config: Config, adapters: Sequence[Adapter]) -> AsyncIterator[
             mount,
             is_fast=config.server.fast_path,
             access_log=None,
-            keepalive_timeout=75,
+            keepalive_timeout=310,  # clients keep pooled connections for up to 300 s, and do not repeat a PUT
             lingering_time=30,
             max_line_size=_LONGEST_LINE,
             max_field_size=32 * 1024,
