@@ -14,39 +14,39 @@ async def publish_some(feed: Feed, token: str) -> None:
     await feed.publish("Modern", "1.0.0-rc.1", token)
 
 
-@pytest.mark.parametrize(
-    ("query", "ids"),
-    [
-        ("q=", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
-        ("", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
-        ("q=json", ["Json.Core", "JsonNetExtras"]),
-        ("q=JSON.CORE", ["Json.Core"]),
-        ("q=extras", ["JsonNetExtras"]),
-        ("q=packageid:json.core", ["Json.Core"]),
-        ("q=packageid:json", []),
-        ("q=id:json", ["Json.Core", "JsonNetExtras"]),
-        ("q=tags:fast", ["Json.Core"]),
-        ("q=author:ada", ["Json.Core"]),
-        ("q=owner:acme", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
-        ("q=owner:other", []),
-        ("q=version:1.0&take=1", ["Json.Core"]),
-        ("q=%22more+of+it%22", ["JsonNetExtras"]),
-        ("q=nothing", []),
-        ("q=&skip=1&take=1", ["JsonNetExtras"]),
-        ("q=&packageType=DotnetTool", ["Some.Tool"]),
-        ("q=&packageTypes=dotnettool", ["Some.Tool"]),
-        ("q=&packageTypeFilter=DotnetTool", ["Some.Tool"]),
-        ("q=&packageType=Nothing", []),
-        ("q=&packageType=", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
-        ("q=modern&prerelease=True", []),
-        ("q=modern&prerelease=True&semVerLevel=2.0.0", ["Modern"]),
-        ("q=modern&prerelease=false&semVerLevel=2.0.0", []),
-    ],
-)
-async def test_what_a_query_finds(feed: Feed, token: str, query: str, ids: list[str]) -> None:
+QUERIES = [
+    ("q=", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
+    ("", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
+    ("q=json", ["Json.Core", "JsonNetExtras"]),
+    ("q=JSON.CORE", ["Json.Core"]),
+    ("q=extras", ["JsonNetExtras"]),
+    ("q=packageid:json.core", ["Json.Core"]),
+    ("q=packageid:json", []),
+    ("q=id:json", ["Json.Core", "JsonNetExtras"]),
+    ("q=tags:fast", ["Json.Core"]),
+    ("q=author:ada", ["Json.Core"]),
+    ("q=owner:acme", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
+    ("q=owner:other", []),
+    ("q=version:1.0&take=1", ["Json.Core"]),
+    ("q=%22more+of+it%22", ["JsonNetExtras"]),
+    ("q=nothing", []),
+    ("q=&skip=1&take=1", ["JsonNetExtras"]),
+    ("q=&packageType=DotnetTool", ["Some.Tool"]),
+    ("q=&packageTypes=dotnettool", ["Some.Tool"]),
+    ("q=&packageTypeFilter=DotnetTool", ["Some.Tool"]),
+    ("q=&packageType=Nothing", []),
+    ("q=&packageType=", ["Json.Core", "JsonNetExtras", "Some.Tool"]),
+    ("q=modern&prerelease=True", []),
+    ("q=modern&prerelease=True&semVerLevel=2.0.0", ["Modern"]),
+    ("q=modern&prerelease=false&semVerLevel=2.0.0", []),
+]
+
+
+async def test_what_queries_find(feed: Feed, token: str) -> None:
     await publish_some(feed, token)
 
-    assert await feed.found(query) == ids
+    for query, ids in QUERIES:
+        assert await feed.found(query) == ids, query
 
 
 async def test_a_hit_is_complete_and_counts_in_whole_numbers(feed: Feed, token: str) -> None:

@@ -130,14 +130,12 @@ async def test_a_filter_that_names_a_package_reaches_the_upstream(feed: Feed, fi
     assert feed.fake.authority not in ET.tostring(found[0]).decode()
 
 
-@pytest.mark.parametrize(
-    "filter_", ["Price gt 3", "Id eq", "(Id eq 'x'", "Id eq 'x' or", "substringof('x')", "1 eq 1", "')"]
-)
-async def test_a_filter_that_is_not_understood_is_refused(feed: Feed, filter_: str) -> None:
-    reply = await feed.get(f"v2/Packages()?$filter={quote(filter_)}")
+async def test_a_filter_that_is_not_understood_is_refused(feed: Feed) -> None:
+    for filter_ in ("Price gt 3", "Id eq", "(Id eq 'x'", "Id eq 'x' or", "substringof('x')", "1 eq 1", "')"):
+        reply = await feed.get(f"v2/Packages()?$filter={quote(filter_)}")
 
-    assert reply.status == 400
-    assert "X-NuGet-Warning" in reply.headers
+        assert reply.status == 400, filter_
+        assert "X-NuGet-Warning" in reply.headers
 
 
 async def test_links_to_the_next_page_lead_to_the_end(feed: Feed) -> None:
