@@ -38,31 +38,31 @@ async def test_a_blob_that_is_not_there_is_unknown(hosting: Hosting, algorithm: 
 
 
 @ALGORITHMS
-@pytest.mark.parametrize("shape", SHAPES)
-async def test_a_blob_can_be_sent_in_every_shape_and_deleted(hosting: Hosting, algorithm: str, shape: str) -> None:
+async def test_a_blob_can_be_sent_in_every_shape_and_deleted(hosting: Hosting, algorithm: str) -> None:
     registry = await hosting()
     digest = digest_of(BODY, algorithm)
 
-    done = await registry.upload(BODY, shape, digest=digest)
+    for shape in SHAPES:
+        done = await registry.upload(BODY, shape, digest=digest)
 
-    assert done.status == 201
-    assert done.headers["Docker-Content-Digest"] == digest
-    assert (await registry.follow("GET", done.headers["Location"])).body == BODY
-    await assert_readable(registry, digest, BODY)
-    assert (await registry.blob(digest, "DELETE")).status == 202
-    assert (await registry.blob(digest, "HEAD")).status == 404
+        assert done.status == 201, shape
+        assert done.headers["Docker-Content-Digest"] == digest, shape
+        assert (await registry.follow("GET", done.headers["Location"])).body == BODY, shape
+        await assert_readable(registry, digest, BODY)
+        assert (await registry.blob(digest, "DELETE")).status == 202, shape
+        assert (await registry.blob(digest, "HEAD")).status == 404, shape
 
 
 @ALGORITHMS
-@pytest.mark.parametrize("shape", SHAPES)
-async def test_a_blob_that_is_not_what_its_digest_says_is_refused(hosting: Hosting, algorithm: str, shape: str) -> None:
+async def test_a_blob_that_is_not_what_its_digest_says_is_refused(hosting: Hosting, algorithm: str) -> None:
     registry = await hosting()
     promised = digest_of(BODY, algorithm)
 
-    refused = await registry.upload(BODY + b"oh no", shape, digest=promised)
+    for shape in SHAPES:
+        refused = await registry.upload(BODY + b"oh no", shape, digest=promised)
 
-    assert (refused.status, codes(refused)) == (400, ["DIGEST_INVALID"])
-    assert (await registry.blob(promised)).status == 404
+        assert (refused.status, codes(refused)) == (400, ["DIGEST_INVALID"]), shape
+        assert (await registry.blob(promised)).status == 404, shape
 
 
 @ALGORITHMS
