@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.documents import Held
-from gateway.errors import Blocked, FileUnknown, StoreTrouble, UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import Blocked, FileUnknown, GatewayError, StoreTrouble, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.layers import Layer, flatten, ownership
 from gateway.model import Actor, Listing, OwnerMode, Page, Repository, Scope, Visibility
@@ -192,11 +192,25 @@ class Roster:
         return name in book.entries or book.may_have(name)
 
     async def follow(self) -> None:
-        """Write down what has just changed, if anybody ever asked for the list; a read would do it as well."""
+        """Write down what has just changed here, if anybody ever asked for the list; never fails, and asks no upstream.
+
+        A read would do it as well; this is for lists that say of every single change when it came.
+        """
         self._layers = [x for x in flatten(self._services, self.repository) if self._may_read(x.repository)]
         ledger = self._services.ledgers.get(self._key())
-        if await asyncio.to_thread(ledger.current) is not None:
-            await self._synced(ledger)
+        try:
+            edition = await asyncio.to_thread(ledger.current)
+            if edition is None:
+                return
+            held = dict(edition.marks["upstreams"])
+            if edition.marks != self._marks(held):
+                key = ("roster", self._key())
+                work = self._services.flights.join(key, lambda: self._sync(ledger, held), "list of names")
+                await asyncio.shield(work)
+        except (GatewayError, OSError) as error:
+            _log.warning(
+                "a change is not on the list of names yet", repository=str(self.repository.key), why=str(error)
+            )
 
     # ── who sees what ────────────────────────────────────────────────────────────────────────────────────────────
     def _may_read(self, repository: Repository) -> bool:

@@ -184,6 +184,32 @@ async def test_no_fallback_finds_what_an_upstream_refuses(start_gateway: StartGa
         assert fake.count("/gem/gems/bad-1.0.gem") == 0
 
 
+async def test_a_publish_waits_for_no_upstream_and_for_no_list(start_gateway: StartGateway, tmp_path) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem()})
+        gateway = await start_gateway(
+            {"rubygems": {"acme/tools": public("hosted", "fake")}}, {"fake": fake.config("rubygems")}
+        )
+        token = await gateway.token()
+        await get(gateway, "versions")
+        await gateway.services.document_rows.purge()
+        fake.forget()
+
+        first, _ = await push(gateway, token, "tool", "1.0")
+        for path in tmp_path.glob("data/cache/ledgers/*/*"):
+            path.unlink()
+        for path in tmp_path.glob("data/cache/ledgers/*"):
+            path.rmdir()
+            path.write_bytes(b"in the way")
+        second, _ = await push(gateway, token, "tool", "1.1")
+
+        assert (first.status, second.status) == (200, 200)
+        assert fake.count() == 0
+        for path in tmp_path.glob("data/cache/ledgers/*"):
+            path.unlink()
+        assert [line.split()[:2] for line in await lines(gateway)] == [["rack", "1.0"], ["tool", "1.0,1.1"]]
+
+
 async def test_a_list_outlives_the_process_and_goes_on(start_gateway: StartGateway, tmp_path) -> None:
     first = await start_gateway({"rubygems": {"acme/tools": public("hosted")}}, data=tmp_path / "one")
     token = await first.token()
