@@ -7,7 +7,6 @@ the file see it move. What it is that is written, and whether it may stay, is de
 
 import asyncio
 import os
-import time
 import weakref
 from collections.abc import Callable
 
@@ -34,8 +33,9 @@ class BatchWriter:
         self._moved = moved
         self._batch: list[bytes] = []
         self._held = 0
-        self._flushed_at = time.monotonic()
         self._running: asyncio.Future[int] | None = None
+        self._is_settling = False
+        self._timer: asyncio.TimerHandle | None = None
         self._full = BATCH
         _writers.add(self)
 
@@ -45,10 +45,11 @@ class BatchWriter:
             return
         self._batch.append(chunk)
         self._held += len(chunk)
-        is_due = time.monotonic() - self._flushed_at > _PATIENCE
-        if self._held >= self._full or len(self._batch) >= _MAX_PIECES or is_due:
+        if self._held >= self._full or len(self._batch) >= _MAX_PIECES:
             await self._settle()
             self._start()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._lose_patience)
 
     async def flush(self) -> None:
         """Return when everything taken is in the file (not yet synced) and hashed; raises StoreTrouble."""
@@ -60,6 +61,8 @@ class BatchWriter:
     async def stop(self) -> None:
         """Forget what is not yet in a batch in flight, and wait for that one, so that the file may be closed."""
         _writers.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
         self._batch.clear()
         running, self._running = self._running, None
         try:
@@ -72,11 +75,20 @@ class BatchWriter:
 
     def _start(self) -> None:
         batch, self._batch, self._held = self._batch, [], 0
-        self._flushed_at = time.monotonic()
         self._full = max(BATCH, min(_LARGEST, _ROOM // max(1, len(_writers))))
         offset = self.written
         self._running = asyncio.get_running_loop().run_in_executor(None, lambda: self._append(batch, offset))
         self._running.add_done_callback(self._appended)
+
+    def _lose_patience(self) -> None:
+        """Write what there is, since nobody knows when more will come; later, if a batch is still in flight."""
+        self._timer = None
+        if not self._batch:
+            return
+        if not self._is_settling and (self._running is None or _has_ended_well(self._running)):
+            self._start()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._lose_patience)
 
     def _append(self, batch: list[bytes], offset: int) -> int:
         for piece in batch:
@@ -96,12 +108,19 @@ class BatchWriter:
     async def _settle(self) -> None:
         if self._running is None:
             return
+        self._is_settling = True
         try:
             written = await ended(self._running)
         except OSError as error:
             raise StoreTrouble(f"cannot write to the store: {error.strerror}") from error
+        finally:
+            self._is_settling = False
         self._running = None
         self._advance(written)
+
+
+def _has_ended_well(future: "asyncio.Future[int]") -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def write_at(fd: int, pieces: list[bytes], offset: int) -> int:
