@@ -85,7 +85,10 @@ class BatchWriter:
         self._timer = None
         if not self._batch:
             return
-        if not self._is_settling and (self._running is None or _has_ended_well(self._running)):
+        if self._running is not None and not self._is_settling and _has_ended_well(self._running):
+            self._advance(self._running.result())  # its own callback may still be on its way
+            self._running = None
+        if self._running is None:
             self._start()
         else:
             self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._lose_patience)

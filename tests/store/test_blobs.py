@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -300,3 +301,25 @@ async def test_many_uploads_at_once_share_the_memory_of_their_batches(
     await alone.stop()
     for fd in fds:
         os.close(fd)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_what_is_written_in_fits_and_starts_arrives_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(writing, "_PATIENCE", 0.0005)
+    chance = random.Random(seed)
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    writer, body = BatchWriter(Hashes(()), fd), b""
+
+    for _ in range(60):
+        piece = chance.randbytes(chance.choice([10, 5_000, 65_536, 200_000]))
+        body += piece
+        await writer.write(piece)
+        if chance.random() < 0.3:
+            await asyncio.sleep(chance.choice([0, 0.0005, 0.002]))
+    await writer.flush()
+
+    assert os.pread(fd, len(body) + 1, 0) == body
+    await writer.stop()
+    os.close(fd)
