@@ -113,9 +113,9 @@ class Addressed(Pull):
             source.close()
         return await self.shelved(package, version, filename, shelf)
 
-    async def page(self, package: str, variant: str, render: Callable[[Listing], Rendered]) -> Page:
+    async def page(self, package: str, variant: str, render: Callable[[Listing], Rendered], since: float = 0.0) -> Page:
         """As in `Pull`; a page that lacks what a member in trouble may have says so, and is not kept."""
-        page = await super().page(package, variant, render)
+        page = await super().page(package, variant, render, since)
         if not self._lacking:
             return page
         note = ("Warning", f'199 - "{self._lacking} cannot be asked, its versions are missing"')
@@ -124,7 +124,7 @@ class Addressed(Pull):
     # ── listings ─────────────────────────────────────────────────────────────────────────────────────────────────
     _lacking: str = ""
 
-    async def _sources(self, package: str) -> list[Source]:
+    async def _sources(self, package: str, since: float = 0.0) -> list[Source]:
         """All hosted layers that know the name, and the upstream that owns it, or every one for a merged name."""
         owned = self._authorise(package)
         sources: list[Source] = []
@@ -139,7 +139,7 @@ class Addressed(Pull):
             if not await self._may_have(layer, package):
                 continue
             try:
-                held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
+                held = await listings.hold(self._services.documents, self._format, layer.upstream, package, since)
             except (UpstreamTrouble, UpstreamCorrupt):
                 if not any(source.hosted is not None and source.hosted.files for source in sources):
                     raise

@@ -79,16 +79,18 @@ class Documents:
         self._recent_epoch = -1
         self._parsed: LRUCache[object, Listing] = LRUCache(64)
 
-    async def get(self, upstream: Upstream, ask: Ask, parse: Parse | None = None) -> Held | None:
+    async def get(self, upstream: Upstream, ask: Ask, parse: Parse | None = None, since: float = 0.0) -> Held | None:
         """The document, or None where the upstream says it is absent.
 
         parse: reads a document that is new, and raises UpstreamCorrupt for one that must not replace what we hold;
-        what it returns is kept for `read`.
+        what it returns is kept for `read`. since: a copy that was confirmed before (POSIX seconds) is not fresh.
         Raises Blocked, UpstreamTrouble or UpstreamCorrupt when there is no copy that may still be served.
         """
         key = f"{ask.accept} {ask.path}"
         row = self._row(upstream, key)
         verdict = self._judge(upstream, row)
+        if row is not None and row.fetched_at < since:
+            verdict = Freshness.STALE
         if verdict is Freshness.FRESH:
             return self._held(upstream, row, "fresh")
         flight = self._flights.join(
@@ -99,6 +101,10 @@ class Documents:
         if row is None or row.status != 200 or not may_stand_in(_known(row), self._clock(), upstream.config.max_stale):
             return self._held(upstream, *await asyncio.shield(flight))
         return await self._refreshed_or_stale(upstream, row, flight)
+
+    def kept(self, upstream: Upstream, ask: Ask) -> Held | None:
+        """The copy that we hold, however old: only for who can prove that it is still right."""
+        return self._held(upstream, self._row(upstream, f"{ask.accept} {ask.path}"), "trouble")
 
     async def load(self, held: Held) -> Document:
         """The raw document. Raises FileUnknown when the cache lost or spoilt it: ask again after `forget`."""

@@ -6,6 +6,7 @@ revalidated by `gateway.documents` like any other, and here they become one list
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -58,14 +59,17 @@ class HeldListing:
         return min(held.remaining for held in self.parts)
 
 
-async def hold(documents: Documents, format_: Format, upstream: Upstream, package: str) -> HeldListing | None:
+async def hold(
+    documents: Documents, format_: Format, upstream: Upstream, package: str, since: float = 0.0
+) -> HeldListing | None:
     """All documents of a canonical name, None where the upstream says there is no such package.
 
+    since: the one that leads must have been confirmed then or later (POSIX seconds), unless the upstream is in trouble.
     Raises Blocked, UpstreamTrouble or UpstreamCorrupt when one of them cannot be had, fresh or stale.
     """
     parse = _parser(format_, upstream, package)
     ask = await _ask(documents, format_, upstream, package)
-    head = await documents.get(upstream, ask, parse)
+    head = await documents.get(upstream, ask, parse, since)
     if head is None:
         return None
     if not _is_paged(type(format_)) or not isinstance(format_, Paged):
@@ -83,6 +87,19 @@ async def hold(documents: Documents, format_: Format, upstream: Upstream, packag
         return held
 
     return HeldListing((head, *await asyncio.gather(*map(part, rest))), (ask, *rest))
+
+
+async def proven(
+    documents: Documents, format_: Format, upstream: Upstream, package: str, is_right: Callable[[bytes], bool]
+) -> HeldListing | None:
+    """The one document of a canonical name that we hold, however old, if `is_right` says so of its bytes."""
+    ask = format_.ask_listing(upstream.named(package))
+    held = documents.kept(upstream, ask)
+    try:
+        is_proven = held is not None and is_right((await documents.load(held)).body)
+    except FileUnknown:  # evicted, or spoilt on our disk
+        return None
+    return HeldListing((held,), (ask,)) if held is not None and is_proven else None
 
 
 async def read(documents: Documents, format_: Format, held: HeldListing, package: str) -> Listing:

@@ -79,12 +79,34 @@ class Pull:
         self.actor = actor
 
     # ── listings ─────────────────────────────────────────────────────────────────────────────────────────────────
-    async def page(self, package: str, variant: str, render: Callable[[Listing], Rendered]) -> Page:
+    async def page(self, package: str, variant: str, render: Callable[[Listing], Rendered], since: float = 0.0) -> Page:
         """The rendered listing of a canonical name; `variant` names whatever else selects its content.
 
+        since: an upstream is asked again for what it confirmed before (POSIX seconds), fresh or not.
         Raises Unauthenticated, Forbidden, PackageUnknown, Blocked, UpstreamTrouble or UpstreamCorrupt.
         """
-        sources = await self._sources(package)
+        return await self._page(package, variant, render, await self._sources(package, since))
+
+    async def proven_page(
+        self, package: str, variant: str, render: Callable[[Listing], Rendered], is_right: Callable[[bytes], bool]
+    ) -> Page | None:
+        """The page of a copy that is too old to be served but for `is_right`, which knows its bytes; None without one.
+
+        Raises Unauthenticated and Forbidden.
+        """
+        owned = self._authorise(package)
+        if owned.mode is not OwnerMode.UPSTREAM:
+            return None
+        for layer in self._readable(owned.upstreams(), package, owned):
+            assert layer.upstream is not None
+            held = await listings.proven(self._services.documents, self._format, layer.upstream, package, is_right)
+            if held is not None:
+                return await self._page(package, variant, render, [Source(layer, held=held)])
+        return None
+
+    async def _page(
+        self, package: str, variant: str, render: Callable[[Listing], Rendered], sources: list[Source]
+    ) -> Page:
         key = (self.repository.id, package, variant, tuple(source.identity for source in sources))
         page = self._services.memos.pages.get(key)
         if page is None:
@@ -232,7 +254,7 @@ class Pull:
 
         return [x for x in layers if self._allows(x.repository, package, is_restricted=is_restricted(x))]
 
-    async def _sources(self, package: str) -> list[Source]:
+    async def _sources(self, package: str, since: float = 0.0) -> list[Source]:
         owned = self._authorise(package)
         sources: list[Source] = []
         for layer in self._readable(owned.hosted(), package, owned):
@@ -244,7 +266,7 @@ class Pull:
                 break
         for layer in self._readable(owned.upstreams(), package, owned):
             assert layer.upstream is not None
-            held = await listings.hold(self._services.documents, self._format, layer.upstream, package)
+            held = await listings.hold(self._services.documents, self._format, layer.upstream, package, since)
             if held is not None:
                 sources.append(Source(layer, held=held))
                 break

@@ -12,7 +12,7 @@ import asyncio
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -86,18 +86,55 @@ class RosterFormat(Protocol):
 
 @dataclass(slots=True)
 class Book:
-    """What a process knows of one ledger: entries of the names that change here, and hashes of all others."""
+    """What a process knows of one ledger: entries of the names that change here, and hashes of all others, sorted,
+    with those of their marks.
+    """
 
     text: str
     size: int
     entries: dict[str, Entry]
     others: "array[int]"  # a subscript that only type checkers understand in Python 3.11
+    marks: "array[int]"
 
     def may_have(self, name: str) -> bool:
         """Whether the ledger may have lines of a name without an entry here."""
+        return self._place(name) is not None
+
+    def mark(self, name: str) -> int | None:
+        """The hash of the mark that the ledger has last of a name; None where it has no line."""
+        if (entry := self.entries.get(name)) is not None:
+            return hash(entry.mark)
+        place = self._place(name)
+        return None if place is None else self.marks[place]
+
+    def after(self, size: int, said: Mapping[str, Entry]) -> "Book":
+        """The book once it has taken in what was appended; another object, since other threads look at this one."""
+        book = Book(self.text, size, dict(self.entries), self.others[:], self.marks[:])
+        for name, entry in said.items():
+            book.entries.pop(name, None)
+            place = bisect_left(book.others, hash(name))
+            if place == len(book.others) or book.others[place] != hash(name):
+                book.others.insert(place, hash(name))
+                book.marks.insert(place, 0)
+            book.marks[place] = hash(entry.mark)
+        return book
+
+    def _place(self, name: str) -> int | None:
         wanted = hash(name)
         at = bisect_left(self.others, wanted)
-        return at < len(self.others) and self.others[at] == wanted
+        return at if at < len(self.others) and self.others[at] == wanted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a list that somebody may have seen says of a name. since: when it came to be, POSIX seconds."""
+
+    since: float
+    _mark: int
+
+    def is_kept_by(self, mark: str) -> bool:
+        """Whether this is the mark of what is there."""
+        return hash(mark) == self._mark
 
 
 @dataclass(slots=True)
@@ -162,7 +199,7 @@ class Roster:
             actor, token = self.actor, None if self.actor.token is None else self.actor.token.id
             asker = (actor.kind, actor.id, actor.address, token, self._services.database.epoch("auth"))
             key = (*key, tuple(hidden), is_uniform, asker)
-        is_private = self.repository.visibility is not Visibility.PUBLIC
+        is_private = self.repository.visibility is not Visibility.PUBLIC or not self.actor.is_anonymous
         layer = "+".join(dict.fromkeys(x.name for x in self._layers))
         has_upstreams = any(x.upstream is not None for x in self._layers)
         return View(edition, key, may_see, is_private, layer, has_upstreams)
@@ -182,6 +219,18 @@ class Roster:
                 memos.pages[key] = page
         remaining = _MOMENT if view.has_upstreams else _LONG
         return replace(page, headers=(*page.headers, view.cache_control), layer=view.layer, remaining=remaining)
+
+    async def promise(self, name: str) -> Promise | None:
+        """What the list has promised of a name by now; None where it lacks it, or was never asked for. Asks nobody."""
+        self._layers = [x for x in flatten(self._services, self.repository) if self._may_read(x.repository)]
+        edition = await self._current(self._services.ledgers.get(self._key()))
+        if edition is None:
+            return None
+        known: Book | None = self._services.memos.books.get(self._key())
+        is_new = known is not None and (known.text, known.size) == (edition.text.stem, edition.size)
+        book = known if known is not None and is_new else await asyncio.to_thread(self._book, edition)
+        mark = book.mark(name)
+        return None if mark is None else Promise(edition.moment, mark)
 
     async def has(self, name: str) -> bool:
         """Whether the list has a line of a name, as this actor sees it."""
@@ -473,10 +522,12 @@ class Roster:
     def _begin(self, ledger: Ledger, wanted: _Wanted, known: Mapping[str, Entry]) -> Edition:
         """A new ledger, one line for each name that has any version. Blocks."""
         hosted = {name: entry for name, entry in known.items() if name in wanted.rows}
-        entries = {**(wanted.upstream or {}), **hosted, **wanted.hosted}
+        return self._begin_with(ledger, {**(wanted.upstream or {}), **hosted, **wanted.hosted}, wanted.marks)
+
+    def _begin_with(self, ledger: Ledger, entries: Mapping[str, Entry], marks: dict[str, Any]) -> Edition:
         lines = [self._format.line(name, None, entries[name]) for name in sorted(entries) if entries[name].labels]
         self._services.memos.books.pop(self._key(), None)
-        return ledger.begin(b"".join([self._format.begin(time.time()), *lines]), wanted.marks)
+        return ledger.begin(b"".join([self._format.begin(time.time()), *lines]), marks)
 
     def _append_all(self, ledger: Ledger, edition: Edition, wanted: _Wanted) -> Edition:
         """After the upstreams' lists or the configuration changed: compare every name. Blocks."""
@@ -493,14 +544,14 @@ class Roster:
             for name, entry in everything.items()
             if known.get(name) != entry and (name in known or entry.labels)
         ]
-        journal = sum(map(len, lines))
-        if is_gone or (journal > _LEAST_JOURNAL and journal > edition.size // 10):
+        if is_gone or _is_overgrown(edition, lines):
             return self._begin(ledger, wanted, known)
-        self._services.memos.books.pop(self._key(), None)
         return ledger.append(b"".join(lines), wanted.marks)
 
     def _append(self, ledger: Ledger, edition: Edition, changed: Mapping[str, Entry], marks: dict[str, Any]) -> Edition:
-        """After hosted names changed: one line for each. Blocks; costs nothing that grows with the ledger."""
+        """After hosted names changed: one line for each. Blocks; costs nothing that grows with the ledger, but for the
+        one step that makes an overgrown one anew.
+        """
         book = self._book(edition)
         lines = []
         for name, entry in changed.items():
@@ -510,6 +561,8 @@ class Roster:
             if before != entry and (before is not None or entry.labels):
                 lines.append(self._format.line(name, before, entry))
             book.entries[name] = entry
+        if _is_overgrown(edition, lines):
+            return self._begin_with(ledger, {**self._format.read(edition.read()), **changed}, marks)
         written = ledger.append(b"".join(lines), marks)
         book.size = written.size
         return written
@@ -519,15 +572,19 @@ class Roster:
         book = self._services.memos.books.get(self._key())
         if book is None or book.text != edition.text.stem or book.size > edition.size:
             said = self._format.read(edition.read())
-            others = array("q", sorted(map(hash, said)))
-            book = self._services.memos.books[self._key()] = Book(edition.text.stem, edition.size, {}, others)
+            pairs = sorted((hash(name), hash(entry.mark)) for name, entry in said.items())
+            others, marks = array("q", (pair[0] for pair in pairs)), array("q", (pair[1] for pair in pairs))
+            book = Book(edition.text.stem, edition.size, {}, others, marks)
         elif book.size < edition.size:
-            for name in self._format.read(self._format.begin(0.0) + edition.read(book.size)):
-                book.entries.pop(name, None)
-                index = bisect_left(book.others, hash(name))
-                book.others.insert(index, hash(name))
-            book.size = edition.size
+            book = book.after(edition.size, self._format.read(self._format.begin(0.0) + edition.read(book.size)))
+        self._services.memos.books[self._key()] = book
         return book
+
+
+def _is_overgrown(edition: Edition, lines: Sequence[bytes]) -> bool:
+    """Whether these lines would make a list too much longer than it began."""
+    journal = edition.size - edition.base + sum(map(len, lines))
+    return journal > _LEAST_JOURNAL and journal > edition.base // 10
 
 
 def _digest(held: Held) -> str:

@@ -24,11 +24,11 @@ from adapters.rubygems.marshal import dump_index, dump_spec
 from adapters.rubygems.marshal_reader import load_spec
 from adapters.rubygems.packages import find_gem, open_gem, package_of
 from adapters.rubygems.spec import Spec
-from gateway.errors import FileUnknown, GatewayError, PackageUnknown, UpstreamCorrupt
+from gateway.errors import FileUnknown, GatewayError, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Document
-from gateway.model import File, Listing, Page
+from gateway.model import HOSTED_LAYER, File, Listing, Page, Visibility
 from gateway.pull import Rendered, finish
-from gateway.roster import Entry
+from gateway.roster import Entry, Promise
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer
@@ -39,6 +39,8 @@ VERSIONS = Versions()
 Row = tuple[str, str, str]
 
 _BYTES = "application/octet-stream"
+_KEPT = "max-age=60"  # how long clients and caches keep a document of the compact index
+_MOMENT = 2.0  # seconds for which an upstream's document is not compared with the list again
 _IMMUTABLE = 3600  # seconds that a gemspec may be kept: it is never another one under the same name, but may be yanked
 
 
@@ -51,19 +53,63 @@ async def root(call: "Call") -> "Answer":
 async def info(call: "Call") -> "Answer":
     """GET info/NAME."""
     package = package_of(call, call.path["name"])
+    try:
+        page = await _info_page(call, package)
+    except PackageUnknown:
+        if await _promise(call, package) is None or not await _is_listed(call, package):
+            raise  # whoever never asked for the list cannot have the name from it
+        # Bundler gives the whole compact index up when a name that it lists has no document.
+        page = replace(finish(_text(EMPTY), "info"), remaining=0.0)
+    is_private = call.repository.visibility is not Visibility.PUBLIC or not call.actor.is_anonymous
+    headers = (header for header in page.headers if header[0] != "Cache-Control")
+    kept = ("Cache-Control", f"private, {_KEPT}" if is_private else _KEPT)
+    return call.page(replace(page, headers=(*headers, kept)))
+
+
+async def _info_page(call: "Call", package: str) -> Page:
+    """The document of a name, as new as the list that says which md5 it has; raises as `Pull.page` does.
+
+    While an upstream is in trouble, a copy that would be too old is right where it has this md5.
+    """
     settings = call.repository.settings
 
     def render(listing: Listing) -> Rendered:
         return _text(render_info(listing, settings))
 
+    promise = await _promise(call, package)
     try:
-        return call.page(await call.pull.page(package, "info", render))
-    except PackageUnknown:
-        if not await _is_listed(call, package):
+        page = await _as_promised(call, package, render, promise)
+    except (UpstreamTrouble, UpstreamCorrupt):
+        if promise is None:
             raise
-    # Bundler gives the whole compact index up when a name that it lists has no document.
-    page = finish(_text(EMPTY), "info")
-    return call.page(replace(page, headers=(*page.headers, ("Cache-Control", "private, no-cache"))))
+        old = await call.pull.proven_page(package, "info", render, lambda body: promise.is_kept_by(md5(body)))
+        if old is None:
+            raise
+        page = old
+    return page if page.layer == HOSTED_LAYER else replace(page, remaining=min(page.remaining, _MOMENT))
+
+
+async def _as_promised(
+    call: "Call", package: str, render: Callable[[Listing], Rendered], promise: Promise | None
+) -> Page:
+    """The document, asked for again where it is not what the list says and older than the list."""
+    try:
+        page = await call.pull.page(package, "info", render)
+    except PackageUnknown:
+        if promise is None:
+            raise
+    else:
+        if promise is None or promise.is_kept_by(page.etag.strip('"')):
+            return page
+    return await call.pull.page(package, "info", render, promise.since)
+
+
+async def _promise(call: "Call", package: str) -> Promise | None:
+    """What our list says of the name; None where it is in trouble itself."""
+    try:
+        return await call.roster(VERSIONS).promise(package)
+    except GatewayError:
+        return None
 
 
 async def _is_listed(call: "Call", package: str) -> bool:

@@ -34,7 +34,7 @@ _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # RFC 1952 §2.3: no t
 @dataclass(frozen=True, slots=True)
 class Edition:
     """A ledger as of one append. md5, sha256: of its `size` bytes, raw. packed: bytes of the compressed form without
-    its end. marks: what its owner noted with it.
+    its end. marks: what its owner noted with it. base: bytes that it began with. moment: of the append, POSIX seconds.
     """
 
     text: Path
@@ -45,6 +45,8 @@ class Edition:
     md5: bytes
     sha256: bytes
     marks: Mapping[str, Any]
+    base: int = 0
+    moment: float = 0.0
 
     @property
     def end(self) -> bytes:
@@ -71,6 +73,7 @@ class _Head(msgspec.Struct):
     crc: int
     sha256: str
     marks: dict[str, Any]
+    base: int = 0
 
 
 @dataclass(slots=True)
@@ -130,7 +133,9 @@ class Ledger:
         old = self._state.head.file if self._state is not None else None
         self._state = None
         name = secrets.token_hex(8)
-        self._write(_Head(name, 0, len(_GZIP_HEAD), 0, "", {}), hashlib.sha256(), body, marks, start=_GZIP_HEAD)
+        self._write(
+            _Head(name, 0, len(_GZIP_HEAD), 0, "", {}, len(body)), hashlib.sha256(), body, marks, start=_GZIP_HEAD
+        )
         for path in self._folder.glob("*.*"):
             if path.suffix in {".txt", ".z"} and path.stem not in {name, old}:
                 path.unlink(missing_ok=True)
@@ -157,7 +162,8 @@ class Ledger:
             _write_at(self._folder / f"{head.file}.z", offset, packed)
             sha256.update(body)
             crc = zlib.crc32(body, head.crc)
-            new = _Head(head.file, head.size + len(body), offset + len(packed), crc, sha256.hexdigest(), dict(marks))
+            size, packed_size = head.size + len(body), offset + len(packed)
+            new = _Head(head.file, size, packed_size, crc, sha256.hexdigest(), dict(marks), head.base)
             part = self._head.with_suffix(f".{secrets.token_hex(4)}")
             part.write_bytes(msgspec.json.encode(new))
             part.replace(self._head)
@@ -180,7 +186,16 @@ class Ledger:
         if not _take(text, start, head.size, state) or state.sha256.hexdigest() != head.sha256:
             return None
         state.edition = Edition(
-            text, deflated, head.size, head.packed, head.crc, state.md5.digest(), state.sha256.digest(), head.marks
+            text,
+            deflated,
+            head.size,
+            head.packed,
+            head.crc,
+            state.md5.digest(),
+            state.sha256.digest(),
+            head.marks,
+            head.base,
+            seen[0] / 1e9,
         )
         return state
 

@@ -166,6 +166,7 @@ async def test_a_listed_name_is_never_an_error(start_gateway: StartGateway) -> N
         gateway = await start_gateway(
             {"rubygems": {"acme/tools": public("hosted", "fake")}}, {"fake": fake.config("rubygems")}
         )
+        assert (await get(gateway, "versions")).status == 200
 
         assert await info(gateway, "gone") == []
         assert (await get(gateway, "info/never")).status == 404
@@ -340,3 +341,22 @@ async def test_what_is_retired_or_unknown_is_404(hosted: Gateway) -> None:
     assert (await hosted.request("POST", f"{BASE}api/v1/webauthn_verification")).status == 404
     assert (await hosted.request("HEAD", BASE)).status == 200
     assert (await hosted.request("HEAD", BASE.rstrip("/"))).status == 200
+
+
+async def test_many_small_steps_begin_the_list_anew_in_time(hosted: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.roster._LEAST_JOURNAL", 400)
+    token, sizes, before = await hosted.token(), [], b""
+    for step in range(30):
+        await push(hosted, token, f"gem{step % 3}", f"1.{step}")
+        whole = await get(hosted, "versions", Range="bytes=0-")
+        sizes.append(len(whole.body))
+        if step == 5:
+            before = whole.body
+
+    after = (await get(hosted, "versions", Range="bytes=0-")).body
+    marks = {line.split()[0]: line.split()[2] for line in after.decode().split("---\n")[1].splitlines()}
+    for name, mark in marks.items():
+        assert hashlib.md5((await get(hosted, f"info/{name}")).body).hexdigest() == mark
+    assert not after.startswith(before)
+    assert max(sizes) < 1200
+    assert len(await specs(hosted)) == 31

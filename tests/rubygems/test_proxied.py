@@ -326,3 +326,73 @@ async def test_a_second_gateway_is_an_upstream_like_any_other(start_gateway: Sta
     await later(second)
     assert (await lines(second)) == await lines(first)
     assert await info(second, "rack") == await info(first, "rack")
+
+
+async def test_without_a_copy_that_may_be_served_one_of_the_right_md5_is(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem()})
+        fake.rubygems("puma", {"1.0": gem()})
+        repository = public("hosted", "fake")
+        upstream = fake.config("rubygems", max_age=0.0, max_stale=0.0)
+        gateway = await start_gateway({"rubygems": {"acme/tools": repository}}, {"fake": upstream})
+        await lines(gateway)
+        before = await get(gateway, "info/rack")
+        fake.fault(answer(500), "/gem/info/rack")
+
+        assert (await get(gateway, "info/rack")).body == before.body
+        assert await info(gateway, "puma")
+        fake.heal()
+        fake.rubygems("rack", {"1.0": gem(), "1.1": gem()})
+        await get(gateway, "versions", Range="bytes=0-")
+        fake.fault(answer(500), "/gem/info/rack")
+
+        assert (await get(gateway, "info/rack")).status == 503
+        assert await info(gateway, "puma")
+
+
+async def test_info_is_never_older_than_what_the_list_has_promised(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem()})
+        fake.rubygems("puma", {"1.0": gem()})
+        repositories = {"rubygems": {"acme/tools": public("hosted", "fake")}}
+        gateway = await start_gateway(repositories, {"fake": fake.config("rubygems", max_age=3600.0)})
+        for path in ("info/rack", "info/puma", "versions"):
+            await get(gateway, path)
+        fake.rubygems("rack", {"1.0": gem(), "1.1": gem()})
+        await gateway.services.document_rows.purge("fake", "*/* versions")
+        asked = fake.count("/gem/info/puma")
+
+        whole = await get(gateway, "versions", Range="bytes=0-")
+        mark = whole.body.decode().split()[-1]
+        shown = await get(gateway, "info/rack")
+        await get(gateway, "info/puma")
+
+        assert hashlib.md5(shown.body).hexdigest() == mark
+        assert fake.count("/gem/info/puma") == asked
+
+
+async def test_info_that_contradicts_its_upstreams_own_list_is_asked_for_once(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem(), "2.0": gem()})
+        fake.pages["/gem/info/rack"] = text_page(fake.gems.info("rack").replace(b"checksum:", b"sum:", 1))
+        repositories = {"rubygems": {"acme/tools": public("hosted", "fake")}}
+        gateway = await start_gateway(repositories, {"fake": fake.config("rubygems", max_age=3600.0)})
+        await get(gateway, "info/rack")
+        await get(gateway, "versions")
+
+        for _ in range(4):
+            assert (await get(gateway, "info/rack", Range="bytes=0-")).status == 206
+
+        assert fake.count("/gem/info/rack") == 2
+
+
+async def test_documents_of_the_index_are_kept_for_a_minute(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("rack", {"1.0": gem()})
+        gateway = await begin(start_gateway, fake)
+        token = await gateway.token()
+        await push(gateway, token, "tool", "1.0")
+
+        for path in ("versions", "names", "info/tool", "info/rack"):
+            assert (await get(gateway, path)).headers["Cache-Control"] == "max-age=60", path
+            assert (await get(gateway, path, token)).headers["Cache-Control"] == "private, max-age=60", path
