@@ -206,13 +206,39 @@ class Pull:
         raise FileUnknown(f"{package} has no file {filename}")
 
     # ── upstream documents that are not one package's ────────────────────────────────────────────────────────────
-    async def ask_upstream(self, ask: Ask) -> Document | None:
-        """A document of the first upstream, such as a search; None where there is none or it is absent."""
+    def upstreams(self) -> list[str]:
+        """Names of the upstreams that may be asked what is not about one package, in order."""
         self._permit.require(Scope.READ)
-        for layer in self._visible():
-            if layer.upstream is not None:
-                return await listings.document(self._services.documents, layer.upstream, ask)
+        return list(dict.fromkeys(layer.name for layer in self._visible() if layer.upstream is not None))
+
+    async def owner(self, package: str) -> str | None:
+        """The upstream that owns a canonical name, for questions about it; None for a name that no upstream may hear.
+
+        Where several may have it, the first that knows it, as for `listing`. Raises Blocked, UpstreamTrouble or
+        UpstreamCorrupt where that cannot be told.
+        """
+        owned = ownership(self._services, self.repository, package)
+        if owned.mode is not OwnerMode.UPSTREAM:
+            return None
+        layers = [layer for layer in self._readable(owned.upstreams(), package, owned) if layer.upstream is not None]
+        if len(layers) == 1:
+            return layers[0].name
+        for layer in layers:
+            assert layer.upstream is not None
+            if await listings.hold(self._services.documents, self._format, layer.upstream, package) is not None:
+                return layer.name
         return None
+
+    def is_hidden(self, package: str) -> bool:
+        """Whether the actor must not learn that there is such a package: reading it needs a grant that it lacks."""
+        row = self._services.packages.get(self.repository.id, package)
+        is_closed = self.repository.visibility is Visibility.PRIVATE or (row is not None and row.is_restricted)
+        return is_closed and not self.may(package, Scope.READ)
+
+    async def ask_upstream(self, ask: Ask, name: str | None = None) -> Document | None:
+        """A document of the first upstream, or of that name, such as a search; None where there is none or no such."""
+        upstream = self._asked(name)
+        return None if upstream is None else await listings.document(self._services.documents, upstream, ask)
 
     async def upstream_directory(self) -> Listing | None:
         """Where the first upstream says that its documents are; None where there is none, or no such thing."""
@@ -222,17 +248,23 @@ class Pull:
                 return await listings.directory(self._services.documents, self._format, layer.upstream)
         return None
 
-    async def post_upstream(self, path: str, body: bytes, content_type: str) -> Document | None:
-        """Send `body` to the first upstream and return its answer; None where there is none or it is absent."""
-        self._permit.require(Scope.READ)
+    async def post_upstream(
+        self, path: str, body: bytes, content_type: str, name: str | None = None
+    ) -> Document | None:
+        """Send `body` to the first upstream, or to that name, and return its answer; None where there is none."""
+        upstream = self._asked(name)
+        if upstream is None:
+            return None
         limit = self._services.config.cache.max_document_size
-        for layer in self._visible():
-            if layer.upstream is not None:
-                reply = await self._services.client.post(layer.upstream, path, body, content_type, limit)
-                return reply.document if reply.status is Status.OK else None
-        return None
+        reply = await self._services.client.post(upstream, path, body, content_type, limit)
+        return reply.document if reply.status is Status.OK else None
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _asked(self, name: str | None) -> Upstream | None:
+        self._permit.require(Scope.READ)
+        upstreams = (layer.upstream for layer in self._visible() if layer.upstream is not None)
+        return next((upstream for upstream in upstreams if name in {None, upstream.name}), None)
+
     def _authorise(self, package: str) -> Ownership:
         owned = ownership(self._services, self.repository, package)
         row = owned.rows.get(self.repository.id)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from gateway.config import Config
 from gateway.denials import Denials
@@ -27,6 +27,13 @@ from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.registry import Upstream
 
+_ANSWERS_SIZE = 8 * 1024 * 1024
+_ANSWER_SECONDS = 300.0
+
+
+def _size_of_answer(answer: bytes) -> int:
+    return len(answer) + 300
+
 
 def _size_of_page(page: Page) -> int:
     return len(page.body) + len(page.gzip or b"") + 500
@@ -34,11 +41,17 @@ def _size_of_page(page: Page) -> int:
 
 @dataclass(slots=True)
 class Memos:
-    """What this process keeps ready, bounded: rendered pages by bytes, rights by number, one book for each ledger."""
+    """What this process keeps ready, bounded: rendered pages by bytes, rights by number, one book for each ledger.
+
+    answers: what upstreams said to questions that are no documents, for some minutes, by bytes; keys are digests.
+    """
 
     pages: LRUCache[object, Page]
     rights: LRUCache[object, object] = field(default_factory=lambda: LRUCache(10_000))
     books: dict[str, Any] = field(default_factory=dict)
+    answers: TTLCache[bytes, bytes] = field(
+        default_factory=lambda: TTLCache(_ANSWERS_SIZE, _ANSWER_SECONDS, getsizeof=_size_of_answer)
+    )
 
     @classmethod
     def of(cls, memory: int) -> "Memos":

@@ -47,7 +47,7 @@ async def json_body(call: "Call", limit: int = SMALL_BODY) -> Any:
         return None
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid("the body is not JSON") from error
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.npm import names, search
+from adapters.npm import audit, names, search
 from adapters.npm.addresses import json_object, routes
 from adapters.npm.receiving import now_text
 from adapters.npm.routes_publish import PROVENANCE
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _MAX_SEARCHED = 2000  # hosted packages that one search looks at
 _BUNDLE_LIMIT = 4 * 1024 * 1024
-_ADVISORIES = "-/npm/v1/security/advisories/bulk"
 _TROUBLE = (Blocked, UpstreamCorrupt, UpstreamTrouble)
 
 
@@ -45,33 +44,25 @@ async def starred(call: "Call") -> "Answer":
 
 
 async def advisories(call: "Call") -> "Answer":
-    """POST -/npm/v1/security/advisories/bulk: {name: [versions]}, forwarded without the names that are ours.
+    """POST -/npm/v1/security/advisories/bulk: {name: [versions]}, asked of the upstreams that own the names.
 
-    An upstream in trouble means no findings and a notice: an audit must not fail an installation.
+    An upstream in trouble means no findings of its own and a notice: an audit must not fail an installation.
     """
-    asked = {
-        name: [version for version in versions if isinstance(version, str)]
-        for name, versions in (await json_object(call)).items()
-        if isinstance(versions, list) and _may_leave(call, name)
-    }
-    if not asked:
-        return call.json({})
-    try:
-        answer = await call.pull.post_upstream(_ADVISORIES, msgspec.json.encode(asked), "application/json")
-        found = msgspec.json.decode(answer.body) if answer is not None else None
-    except (*_TROUBLE, msgspec.DecodeError):
-        found = None
-    if not isinstance(found, dict):
-        return call.json({}, headers=(("npm-notice", "no advisories: the upstream registry could not be asked"),))
-    return call.json({name: items for name, items in found.items() if name in asked})
+    found = await audit.ask(call, await json_object(call))
+    return call.json(found.advisories, headers=(("npm-notice", found.notice),) if found.notice else ())
 
 
 async def keys(call: "Call") -> "Answer":
-    """GET -/npm/v1/keys: the upstream's, since its signatures are passed on; 404 means nobody signs."""
-    answer = await call.pull.ask_upstream(Ask("-/npm/v1/keys", "application/json"))
-    if answer is None:
+    """GET -/npm/v1/keys: those of all upstreams, since their signatures are passed on; 404 means nobody signs."""
+    found: dict[str, Any] = {}
+    for upstream in call.pull.upstreams():
+        answer = await call.pull.ask_upstream(Ask("-/npm/v1/keys", "application/json"), upstream)
+        if answer is not None:
+            for key in _keys_in(_object(answer.body)):
+                found.setdefault(str(key.get("keyid")), key)
+    if not found:
         raise Unknown("this registry does not sign")
-    return call.json(_object(answer.body))
+    return call.json({"keys": list(found.values())})
 
 
 async def attestations(call: "Call") -> "Answer":
@@ -84,7 +75,9 @@ async def attestations(call: "Call") -> "Answer":
     if file is None:
         raise FileUnknown(f"no version {version} of {package}")
     if file.origin != HOSTED_LAYER:
-        answer = await call.pull.ask_upstream(Ask(f"-/npm/v1/attestations/{names.quoted(package)}@{version}"))
+        answer = await call.pull.ask_upstream(
+            Ask(f"-/npm/v1/attestations/{names.quoted(package)}@{version}"), file.origin
+        )
         if answer is None:
             raise FileUnknown(f"{package}@{version} has no attestations")
         return call.json(_object(answer.body))
@@ -144,11 +137,16 @@ def _may_search(call: "Call", word: str) -> bool:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamCorrupt("the upstream's answer is not JSON") from error
     if not isinstance(value, dict):
         raise UpstreamCorrupt("the upstream's answer is not an object")
     return value
+
+
+def _keys_in(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    listed = answer.get("keys")
+    return [key for key in listed if isinstance(key, dict)] if isinstance(listed, list) else []
 
 
 async def _whole(file: "OpenFile") -> bytes:
@@ -168,7 +166,7 @@ async def _whole(file: "OpenFile") -> bytes:
 ROUTES = (
     *routes("GET", "-/v1/search", find),
     *routes("GET", "-/_view/starredByUser", starred),
-    *routes("POST", "-/npm/v1/security/advisories/bulk", advisories),
+    *routes("POST", audit.PATH, advisories),
     *routes("GET", "-/npm/v1/keys", keys),
     *routes("GET", "-/npm/v1/attestations/{scope:@[^/]+}/{spec}", attestations),
     *routes("GET", "-/npm/v1/attestations/{spec}", attestations),
