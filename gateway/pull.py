@@ -229,11 +229,19 @@ class Pull:
                 return layer.name
         return None
 
-    def is_hidden(self, package: str) -> bool:
-        """Whether the actor must not learn that there is such a package: reading it needs a grant that it lacks."""
+    def show(self, package: str, scope: Scope = Scope.READ) -> None:
+        """Raise what the actor would be told of no package where it must not learn that there is one.
+
+        That is so where reading it needs a grant that the actor lacks: PackageUnknown, or Forbidden to who has no
+        `scope` on other names either. Nobody is let pass, to be told to sign in.
+        """
         row = self._services.packages.get(self.repository.id, package)
         is_closed = self.repository.visibility is Visibility.PRIVATE or (row is not None and row.is_restricted)
-        return is_closed and not self.may(package, Scope.READ)
+        if self.actor.is_anonymous or not is_closed or self.may(package, Scope.READ):
+            return
+        if scope is not Scope.READ:
+            self._permit.require(scope, package)
+        raise PackageUnknown(f"no package {package} in {self.repository.key}")
 
     async def ask_upstream(self, ask: Ask, name: str | None = None) -> Document | None:
         """A document of the first upstream, or of that name, such as a search; None where there is none or no such."""

@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.npm import names
 from gateway.adapter import Route
-from gateway.errors import Invalid
+from gateway.errors import Invalid, PackageUnknown
 from gateway.model import Scope
 
 if TYPE_CHECKING:
@@ -32,12 +32,22 @@ def routes(method: str, pattern: str, handler: Handler, scope: Scope | None = Sc
     return tuple(Route(method, pattern.replace("NAME", name), handler, scope) for name in (_SCOPED, _UNSCOPED))
 
 
-def package_of(call: "Call") -> str:
-    """The canonical name in the address; raises Invalid."""
-    scope = call.path.get("scope")
-    package = names.normalize(f"{scope}/{call.path['name']}" if scope else call.path["name"])
+def package_of(call: "Call", scope: Scope = Scope.READ) -> str:
+    """The canonical name in the address; raises Invalid, and PackageUnknown or Forbidden as `Pull.show`."""
+    outer = call.path.get("scope")
+    return shown(call, names.normalize(f"{outer}/{call.path['name']}" if outer else call.path["name"]), scope)
+
+
+def shown(call: "Call", package: str, scope: Scope = Scope.READ) -> str:
+    """The canonical name, once it is clear that the actor may know of it (npm.md §4); scope: what is asked for."""
     call.package = package
+    call.pull.show(package, scope)
     return package
+
+
+def unknown(call: "Call", package: str) -> PackageUnknown:
+    """The one way to say so, whether there is no such package or none that is published here."""
+    return PackageUnknown(f"no package {package} in {call.repository.key}")
 
 
 async def json_body(call: "Call", limit: int = SMALL_BODY) -> Any:

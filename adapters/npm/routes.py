@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.npm import names, render, routes_account, routes_publish, routes_query, routes_stage, routes_team
 from adapters.npm.addresses import package_of, routes
-from gateway.model import Listing
+from gateway.errors import FileUnknown
+from gateway.model import Listing, OwnerMode
 from gateway.pull import Rendered
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ async def tarball(call: "Call") -> "Answer":
     """GET NAME/-/FILE: the bytes, whatever Accept says (pnpm and yarn 1 send that of documents)."""
     package, filename = package_of(call), call.path["filename"]
     names.version_of(package, filename)
-    return call.file(await call.pull.file(package, filename))
+    try:
+        return call.file(await call.pull.file(package, filename))
+    except FileUnknown as error:
+        if call.pull.owner_mode(package) is OwnerMode.HOSTED:
+            await call.pull.listing(package)  # a name without a package is unknown itself, with every file of it
+        raise error from None
 
 
 async def tags(call: "Call") -> "Answer":

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adapters.npm import names, patching, render, routes_team
-from adapters.npm.addresses import json_body, package_of, routes
+from adapters.npm.addresses import json_body, package_of, routes, unknown
 from adapters.npm.publishing import Release, Sealed, Sent
 from adapters.npm.receiving import Checked, checked, is_recent, now_text, received
-from gateway.errors import AlreadyExists, Conflict, Forbidden, Invalid, NameRetired, PackageUnknown, Unknown
+from gateway.errors import AlreadyExists, Conflict, Forbidden, Invalid, NameRetired, Unknown
 from gateway.model import Scope, Visibility
 from gateway.publish import NewFile
 from gateway.store.rows import Edit, HostedPackage
@@ -28,7 +28,7 @@ _RETRY_SECONDS = 600.0  # for which the same PUT again is a retry (npm retries 5
 
 async def put(call: "Call") -> "Answer":
     """PUT NAME: publish, or change what was GET."""
-    package = package_of(call)
+    package = package_of(call, Scope.WRITE)
     hosted = await call.publish.begin(package, refuse_known_upstream=True)
     async with received(call, package) as came:
         if came.tarball_name is None:
@@ -44,7 +44,7 @@ async def put(call: "Call") -> "Answer":
 
 async def put_revision(call: "Call") -> "Answer":
     """PUT NAME/-rev/REV: change what was GET at that revision; versions that are missing are unpublished."""
-    package = package_of(call)
+    package = package_of(call, Scope.WRITE)
     await call.publish.begin(package, refuse_known_upstream=True)
     async with received(call, package) as came:
         if came.tarball_name is not None:
@@ -75,12 +75,12 @@ async def delete_tarball(call: "Call") -> "Answer":
 
 async def put_tag(call: "Call") -> "Answer":
     """PUT -/package/NAME/dist-tags/TAG: a JSON string with the version."""
-    package, tag = package_of(call), call.path["tag"]
+    package, tag = package_of(call, Scope.WRITE), call.path["tag"]
+    await call.publish.begin(package, refuse_known_upstream=True)
     version = await json_body(call)
     if not isinstance(version, str):
         raise Invalid("expected the version as a JSON string")
     names.check_tag(tag)
-    await call.publish.begin(package, refuse_known_upstream=True)
     await _hosted(call, package)
     edit = patching.tag_of(await call.pull.listing(package), tag, version)
     return done(call, package, await call.publish.edit(package, edit), 201)
@@ -88,7 +88,7 @@ async def put_tag(call: "Call") -> "Answer":
 
 async def delete_tag(call: "Call") -> "Answer":
     """DELETE -/package/NAME/dist-tags/TAG; a package never goes without `latest`."""
-    package, tag = package_of(call), call.path["tag"]
+    package, tag = package_of(call, Scope.WRITE), call.path["tag"]
     await call.publish.begin(package, refuse_known_upstream=True)
     hosted = await _hosted(call, package)
     if tag == "latest":
@@ -187,7 +187,7 @@ async def _hosted(call: "Call", package: str) -> HostedPackage:
     """What is hosted of the package; raises PackageUnknown and asks no upstream, since the name may be garbled."""
     hosted = await call.publish.hosted(package)
     if hosted is None or not (hosted.files or hosted.tombstones):
-        raise PackageUnknown(f"no package {package} is published here")
+        raise unknown(call, package)
     return hosted
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adapters.npm import audit, names, search
-from adapters.npm.addresses import json_object, routes
+from adapters.npm.addresses import json_object, routes, shown
 from adapters.npm.receiving import now_text
 from adapters.npm.routes_publish import PROVENANCE
 from gateway.errors import Blocked, FileUnknown, Invalid, PackageUnknown, Unknown, UpstreamCorrupt, UpstreamTrouble
@@ -69,7 +69,7 @@ async def attestations(call: "Call") -> "Answer":
     """GET -/npm/v1/attestations/NAME@VERSION: what was published with it, or the upstream's."""
     spec = call.path["spec"]
     package, version = names.split_spec(f"{call.path['scope']}/{spec}" if "scope" in call.path else spec)
-    call.package = package
+    shown(call, package)
     listing = await call.pull.listing(package)
     file = next((file for file in listing.files if file.version == version), None)
     if file is None:

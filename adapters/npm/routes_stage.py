@@ -28,7 +28,7 @@ _MAX_PAGE = 1000
 
 async def stage(call: "Call") -> "Answer":
     """POST -/stage/package/NAME: the document of a publish, kept aside."""
-    package = package_of(call)
+    package = package_of(call, Scope.WRITE)
     hosted = await call.publish.begin(package, refuse_known_upstream=True)
     async with received(call, package) as came:
         found = await checked(call, package, came)

@@ -29,7 +29,9 @@ def is_public(call: "Call", package: str) -> bool:
 
 async def access(call: "Call") -> "Answer":
     """POST -/package/NAME/access: public or restricted; two-factor rules are not ours to keep."""
-    package, wanted = package_of(call), await json_object(call)
+    package = package_of(call, Scope.ADMIN)
+    call.publish.require(Scope.ADMIN, package)
+    wanted = await json_object(call)
     if "access" not in wanted:
         raise Forbidden("two-factor rules cannot be set here: narrow the token instead")
     if wanted["access"] not in {"public", "restricted", "private"}:
