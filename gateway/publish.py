@@ -158,6 +158,19 @@ class Publish:
         self.require(Scope.WRITE, package)
         return await self._services.packages.twins(self.repository.id, package)
 
+    async def is_taken(self, package: str, filename: str) -> bool:
+        """Whether a file is, or was, called so but for case under this name or a twin of it, whoever may read it.
+
+        For who publishes under another name, and must learn no more than this.
+        """
+        packages, id_ = self._services.packages, self.repository.id
+        for name in (package, *await packages.twins(id_, package)):
+            hosted = await packages.hosted(id_, name)
+            held = {file.filename for file in hosted.files} | hosted.tombstones if hosted is not None else set()
+            if filename.lower() in {one.lower() for one in held}:
+                return True
+        return False
+
     async def hosted(self, package: str) -> HostedPackage | None:
         """What is hosted here of a canonical name, with tombstones, revision and tags; needs the read scope."""
         self.require(Scope.READ, package)

@@ -12,7 +12,9 @@ from gateway.errors import Forbidden, Gone, Invalid, PackageUnknown, Unknown
 from gateway.model import Scope
 
 if TYPE_CHECKING:
-    from gateway.store.rows import GrantRow
+    from collections.abc import Mapping
+
+    from gateway.store.rows import ActorRow, GrantRow
     from gateway.web.answers import Answer
     from gateway.web.call import Call
 
@@ -31,6 +33,7 @@ _USUAL = frozenset({Scope.READ, Scope.WRITE, Scope.DELETE})
 _TRUE = frozenset({"true", "1", "on"})
 _NO_STORE = (("Cache-Control", "no-store"),)
 _ROLES = ("write", "delete", "admin")
+_ROLE_OF = {"owner": "admin", "maintainer": "write"}
 
 
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,22 +78,33 @@ async def owners(call: "Call") -> "Answer":
 
 
 async def add_owner(call: "Call") -> "Answer":
-    """POST api/v1/gems/NAME/owners: a form with `email`, which may be a user's name as well."""
-    package, name = await _hosted(call), await _named(call)
-    kind = call.accounts.person(name).kind
-    await call.accounts.create_grant(
-        subject_kind=str(kind), subject=name, role="write", repository=str(call.repository.key), package=package
-    )
+    """POST api/v1/gems/NAME/owners: a form with `email`, which may be a user's name as well, and perhaps `role`."""
+    package, form = await _hosted(call), await form_of(call)
+    person, role = _named(call, form), _role(form)
+    await _give(call, package, person, role or "write")
     return call.text("Owner added successfully.\n")
+
+
+async def change_owner(call: "Call") -> "Answer":
+    """PATCH api/v1/gems/NAME/owners: a form with `email` and the `role` that takes the place of what there was."""
+    package, form = await _hosted(call), await form_of(call)
+    person, role = _named(call, form), _role(form)
+    if role is None:
+        raise Invalid("the form has no role")
+    rows = await _held(call, package, person.name)
+    if role not in {row.role for row in rows}:
+        await _give(call, package, person, role)
+    for row in rows:
+        if row.role != role:
+            await call.accounts.delete_grant(row.id)
+    return call.text("Owner updated successfully.\n")
 
 
 async def remove_owner(call: "Call") -> "Answer":
     """DELETE api/v1/gems/NAME/owners: a form with `email`, in the body."""
-    package, name = await _hosted(call), await _named(call)
-    rows = [row for row in await _grants(call, package) if call.accounts.subject_of(row) == name]
-    if not rows:
-        raise Unknown(f"{name} is no owner of {package}")
-    for row in rows:
+    package, form = await _hosted(call), await form_of(call)
+    person = _named(call, form)
+    for row in await _held(call, package, person.name):
         await call.accounts.delete_grant(row.id)
     return call.text("Owner removed successfully.\n")
 
@@ -103,17 +117,41 @@ async def _hosted(call: "Call") -> str:
     return package
 
 
-async def _named(call: "Call") -> str:
-    """The user that a form names; an address before its `@` where nobody is called like the whole."""
-    text = (await form_of(call)).get("email", "").strip()
+def _named(call: "Call", form: "Mapping[str, str]") -> "ActorRow":
+    """Whom a form names: by exactly the address that we have of a user, or by name; a part of an address is none."""
+    text = form.get("email", "").strip()
     if not text:
         raise Invalid("the form has no email")
-    for name in (text, text.partition("@")[0]):
-        try:
-            return call.accounts.person(name).name
-        except Unknown:
-            continue
-    raise Unknown("owner could not be found")
+    try:
+        return call.accounts.person_by_email(text) if "@" in text else call.accounts.person(text)
+    except Unknown as error:
+        raise Unknown("owner could not be found") from error
+
+
+def _role(form: "Mapping[str, str]") -> str | None:
+    """The grant that a form asks for: an owner's may give others theirs; None where it does not say."""
+    text = form.get("role", "")
+    if text and text not in _ROLE_OF:
+        raise Invalid(f"expected one of the roles {', '.join(_ROLE_OF)}")
+    return _ROLE_OF.get(text)
+
+
+async def _give(call: "Call", package: str, person: "ActorRow", role: str) -> None:
+    await call.accounts.create_grant(
+        subject_kind=str(person.kind),
+        subject=person.name,
+        role=role,
+        repository=str(call.repository.key),
+        package=package,
+    )
+
+
+async def _held(call: "Call", package: str, name: str) -> "list[GrantRow]":
+    """The grants by which somebody owns a gem; raises Unknown where there are none."""
+    rows = [row for row in await _grants(call, package) if call.accounts.subject_of(row) == name]
+    if not rows:
+        raise Unknown(f"{name} is no owner of {package}")
+    return rows
 
 
 async def _grants(call: "Call", package: str) -> "list[GrantRow]":

@@ -149,10 +149,20 @@ async def _begin(call: "Call", spec: Spec) -> "HostedPackage | None":
     spelling = holder.row.facts.get("spelling") if holder is not None else None
     if (spelling or spec.name) != spec.name or (gate != spec.name and holder is not None and holder.files):
         raise AlreadyExists(f"a gem {spelling or gate} is published here: {spec.name} differs from it by case only")
+    await _check_full_name(call, spec)
     if spelling is None:
         await call.publish.commit(gate, [], facts={"spelling": spec.name})
         hosted = await call.publish.begin(spec.name)
     return hosted
+
+
+async def _check_full_name(call: "Call", spec: Spec) -> None:
+    """Refuse a gem whose file is called like another's: `a-1` in version 2 like `a` in version 1 for a platform 2."""
+    for one in names.readings(spec.full_name):
+        if names.gate(one.name) != names.gate(spec.name) and await call.publish.is_taken(
+            one.name, f"{spec.full_name}.gem"
+        ):
+            raise AlreadyExists(f"the full name {spec.full_name} belongs to another gem already")
 
 
 def _is_stored(hosted: "HostedPackage", spec: Spec, sha256: str) -> bool:

@@ -23,6 +23,7 @@ ROUTES = (
     Route("GET", "api/v1/api_key", account.retired_key, None),
     Route("GET", _OWNERS, account.owners),
     Route("POST", _OWNERS, account.add_owner, Scope.ADMIN),
+    Route("PATCH", _OWNERS, account.change_owner, Scope.ADMIN),
     Route("DELETE", _OWNERS, account.remove_owner, Scope.ADMIN),
     Route("GET", "api/v1/versions/{name}.json", api.versions),
     Route("GET", "api/v1/gems/{name}.json", api.latest),

@@ -6,7 +6,7 @@ from gateway.auth import passwords
 from gateway.auth.acting import Acting
 from gateway.auth.authenticate import SESSION_KIND
 from gateway.auth.patterns import check_email
-from gateway.errors import Conflict, Forbidden, Invalid
+from gateway.errors import Conflict, Forbidden, Invalid, Unknown
 from gateway.model import ActorKind
 from gateway.store.rows import ActorRow
 
@@ -32,6 +32,14 @@ class PeopleAccounts(Acting):
         self.require_signed_in()
         row = self._named(name)
         return row if row.id == self.actor.id or self.is_admin else replace(row, email=None)
+
+    def person_by_email(self, email: str) -> ActorRow:
+        """The one user with exactly this address, for whoever signed in; raises Unknown for none, and for several."""
+        self.require_signed_in()
+        rows = self._identities.users_by_email(email)
+        if len(rows) != 1:
+            raise Unknown("no user has this address, or more than one has it")
+        return self.person(rows[0].name)
 
     async def create_user(
         self, name: str, *, email: str | None = None, password: str | None = None, is_admin: bool = False

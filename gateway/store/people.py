@@ -84,6 +84,11 @@ class People:
         rows = self._database.point(f"{_ACTOR} WHERE name = ?", (name,))
         return actor_row(rows[0]) if rows else None
 
+    def users_by_email(self, email: str) -> list[ActorRow]:
+        """The users with exactly this address, of whom there may be several."""
+        sql = f"{_ACTOR} WHERE email = ? AND kind = 'user' ORDER BY name LIMIT 2"
+        return [actor_row(row) for row in self._database.point(sql, (email,))]
+
     def password_of(self, name: str) -> tuple[ActorRow, str] | None:
         """The actor with the hash of its password, or None where there is no such actor or no password."""
         sql = f"{_ACTOR} WHERE name = ? AND password_hash IS NOT NULL"

@@ -5,7 +5,7 @@ import json
 import aiohttp
 import pytest
 
-from gateway.model import Scope
+from gateway.model import ActorKind, Scope
 from tests.conftest import Gateway, StartGateway, private, public
 from tests.fakes.faults import answer
 from tests.fakes.gems import gem, tar_of
@@ -180,7 +180,7 @@ async def test_owners_are_grants_on_the_gem(start_gateway: StartGateway) -> None
     eve = await gateway.token("eve", (Scope.READ, Scope.WRITE), is_admin=False)
     assert (await push(gateway, eve, "tool", "1.1"))[0].status == 403
 
-    added = await gateway.request("POST", f"{BASE}api/v1/gems/tool/owners", token, data={"email": "eve@example.com"})
+    added = await gateway.request("POST", f"{BASE}api/v1/gems/tool/owners", token, data={"email": "eve"})
     listed = await get(gateway, "api/v1/gems/tool/owners.yaml", token)
     pushed, _ = await push(gateway, eve, "tool", "1.1")
     elsewhere, _ = await push(gateway, eve, "other", "1.1")
@@ -193,6 +193,70 @@ async def test_owners_are_grants_on_the_gem(start_gateway: StartGateway) -> None
     assert await (await get(gateway, "api/v1/gems/tool/owners.json", token)).json() == []
     nobody = await gateway.request("POST", f"{BASE}api/v1/gems/tool/owners", token, data={"email": "mallory"})
     assert nobody.status == 404
+
+
+async def test_an_owner_is_found_by_exactly_the_address_that_we_have(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway({"rubygems": {"acme/tools": private("hosted")}})
+    token = await gateway.token(scopes=(Scope.READ, Scope.WRITE, Scope.DELETE, Scope.ADMIN))
+    await push(gateway, token, "tool", "1.0")
+    for name, email in (("eve", "eve@example.com"), ("bob", "mallory@evil.example"), ("x", "two@x"), ("y", "two@x")):
+        await gateway.services.identities.create_actor(ActorKind.USER, name, email=email)
+
+    async def add(email: str) -> int:
+        path = f"{BASE}api/v1/gems/tool/owners"
+        return (await gateway.request("POST", path, token, data={"email": email})).status
+
+    for email in ("bob@example.com", "eve@evil.example", "EVE@example.com", "eve@", "@", "mallory", "%@x", "two@x"):
+        assert await add(email) == 404, email
+    assert await (await get(gateway, "api/v1/gems/tool/owners.json", token)).json() == []
+    assert await add("mallory@evil.example") == 200
+    assert [one["handle"] for one in await (await get(gateway, "api/v1/gems/tool/owners.json", token)).json()] == [
+        "bob"
+    ]
+
+
+async def test_the_role_of_an_owner_is_changed(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway({"rubygems": {"acme/tools": private("hosted")}})
+    token = await gateway.token(scopes=(Scope.READ, Scope.WRITE, Scope.DELETE, Scope.ADMIN))
+    await push(gateway, token, "tool", "1.0")
+    await gateway.token("eve", (Scope.READ, Scope.WRITE), is_admin=False)
+    path = f"{BASE}api/v1/gems/tool/owners"
+
+    async def ask(method: str, **form: str) -> int:
+        return (await gateway.request(method, path, token, data=form)).status
+
+    async def roles() -> list[str]:
+        return [one["role"] for one in await (await get(gateway, "api/v1/gems/tool/owners.json", token)).json()]
+
+    assert await ask("PATCH", email="eve", role="owner") == 404
+    assert await ask("POST", email="eve", role="maintainer") == 200
+    assert await roles() == ["write"]
+    assert await ask("PATCH", email="eve", role="owner") == 200
+    assert await ask("PATCH", email="eve", role="owner") == 200
+    assert await roles() == ["admin"]
+    assert await ask("PATCH", email="eve", role="maintainer") == 200
+    assert await roles() == ["write"]
+    assert (await ask("PATCH", email="eve", role="god"), await ask("PATCH", email="eve")) == (422, 422)
+    eve = await gateway.token("eve", (Scope.READ, Scope.WRITE, Scope.ADMIN), is_admin=False)
+    assert (await gateway.request("PATCH", path, eve, data={"email": "eve", "role": "owner"})).status == 404
+    assert (await gateway.request("POST", path, eve, data={"email": "eve", "role": "owner"})).status == 403
+    assert await roles() == ["write"]
+
+
+async def test_a_gem_is_not_called_like_another_gems_file(hosted: Gateway) -> None:
+    token = await hosted.token()
+    await push(hosted, token, "a-1", "2")
+    await push(hosted, token, "b", "1", gem(platform="2"))
+
+    one, _ = await push(hosted, token, "a", "1", gem(platform="2"))
+    other, _ = await push(hosted, token, "b-1", "2")
+    shouted, _ = await push(hosted, token, "B-1", "2")
+    await yank(hosted, token, "b", "1", "2")
+    after, _ = await push(hosted, token, "b-1", "2")
+    fine, _ = await push(hosted, token, "a", "1")
+
+    assert (one.status, other.status, shouted.status, after.status, fine.status) == (409, 409, 409, 409, 200)
+    assert [line.split()[0] for line in await info(hosted, "a")] == ["1"]
 
 
 async def test_json_views_say_what_the_index_says(hosted: Gateway) -> None:
