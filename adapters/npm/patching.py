@@ -13,6 +13,7 @@ import msgspec
 from adapters.npm import names, semver
 from adapters.npm.packument import manifest_of
 from adapters.npm.publishing import Sent
+from adapters.npm.render import repaired_tags
 from gateway.errors import Conflict, Forbidden, Invalid, VersionUnknown
 from gateway.model import File, Listing
 from gateway.store.rows import Edit
@@ -39,11 +40,12 @@ def revision_in(text: str | None) -> int | None:
     return int(number)
 
 
-def edit_of(listing: Listing, sent: Sent, actor: str, now: str, *, removes: bool) -> Edit | None:
+def edit_of(listing: Listing, sent: Sent, actor: str, now: str, *, removes: bool, is_whole: bool = True) -> Edit | None:
     """The changes that the sender means, or None if there are none.
 
     removes: whether versions that are missing mean deletion (they do only where the address names a revision). now:
-    RFC 3339, becomes `modified`. Raises Forbidden for a change to an upstream's version, Invalid for what cannot be.
+    RFC 3339, becomes `modified`. is_whole: whether the listing shows this actor every version that is hosted. Raises
+    Forbidden for a change to an upstream's version, Invalid for what cannot be.
     """
     shown = {file.version: file for file in listing.files}
     gone = _removed(shown, sent) if removes else ()
@@ -52,7 +54,7 @@ def edit_of(listing: Listing, sent: Sent, actor: str, now: str, *, removes: bool
     facts = _facts(listing, sent, actor)
     if not (gone or file_facts or tags or facts):
         return None
-    if gone and len(gone) == sum(file.url is None for file in listing.files):
+    if gone and is_whole and len(gone) == sum(file.url is None for file in listing.files):
         return Edit(delete_package=True)
     kept = {key: value for key, value in listing.facts.items() if key not in {"tags", "revision"}}
     return Edit(
@@ -63,11 +65,11 @@ def edit_of(listing: Listing, sent: Sent, actor: str, now: str, *, removes: bool
     )
 
 
-def removal_of(listing: Listing, filename: str, now: str) -> Edit:
-    """What deleting one tarball means: its version goes, tags that named it are repaired."""
+def removal_of(listing: Listing, filename: str, now: str, *, is_whole: bool = True) -> Edit:
+    """What deleting one tarball means: its version goes, tags that named it are repaired. is_whole: as `edit_of`."""
     gone = tuple(file.version for file in listing.files if file.filename == filename)
     _refuse_upstream(file for file in listing.files if file.filename == filename)
-    if len(gone) == sum(file.url is None for file in listing.files):
+    if is_whole and len(gone) == sum(file.url is None for file in listing.files):
         return Edit(delete_package=True)
     kept = {key: value for key, value in listing.facts.items() if key not in {"tags", "revision"}}
     return Edit({**kept, "modified": now}, _repaired(listing, gone), {}, (filename,))
@@ -112,12 +114,17 @@ def _deprecations(shown: Mapping[str, File], sent: Sent) -> dict[str, Mapping[st
 
 
 def _tags(listing: Listing, sent: Sent, gone: tuple[str, ...]) -> dict[str, str | None]:
-    """Tag → version, None to delete; `latest` never goes while a version is left."""
+    """Tag → version, None to delete; `latest` never goes while a version is left.
+
+    A tag of a version that the sender was not shown stood for another in its document, and stays unless it was moved.
+    """
     known: Mapping[str, str] = listing.facts.get("tags", {})
+    shown = repaired_tags(listing)
     left = {file.version for file in listing.files} - set(gone)
+    unseen = {tag for tag, version in known.items() if version not in left and version not in gone}
     changes: dict[str, str | None] = dict(_repaired(listing, gone))
     for tag, version in (sent.tags or {}).items():
-        if known.get(tag) == version:
+        if shown.get(tag) == version or (tag in unseen and shown[tag] in gone):
             continue
         names.check_tag(tag)
         if version in left:
@@ -125,7 +132,7 @@ def _tags(listing: Listing, sent: Sent, gone: tuple[str, ...]) -> dict[str, str 
         elif version not in gone:
             raise VersionUnknown(f"tag {tag!r} names {version[:80]!r}, which is not a version of {listing.package}")
     if sent.tags is not None:
-        changes |= {tag: None for tag in known if tag not in sent.tags and tag != "latest"}
+        changes |= {tag: None for tag in known.keys() - unseen if tag not in sent.tags and tag != "latest"}
     return changes
 
 

@@ -1,17 +1,20 @@
 """Reading packages: packuments, versions, tarballs, tags, and the table of all npm routes."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adapters.npm import names, render, routes_account, routes_publish, routes_query, routes_stage, routes_team
 from adapters.npm.addresses import package_of, routes
 from gateway.errors import FileUnknown
-from gateway.model import Listing, OwnerMode
+from gateway.model import Listing, OwnerMode, Page
 from gateway.pull import Rendered
 
 if TYPE_CHECKING:
     from gateway.adapter import Route
     from gateway.web.answers import Answer
     from gateway.web.call import Call
+
+_STALE = "this is an older copy: the upstream registry cannot be asked"
 
 
 async def root(call: "Call") -> "Answer":
@@ -32,12 +35,12 @@ async def packument(call: "Call") -> "Answer":
         def write(listing: Listing) -> Rendered:
             return Rendered(render.corgi(listing, base), render.CORGI, weak=True)
 
-        return call.page(await call.pull.page(package, f"corgi {base}", write))
+        return _served(call, await call.pull.page(package, f"corgi {base}", write))
 
     def write_full(listing: Listing) -> Rendered:
         return Rendered(render.full(listing, base), render.JSON, weak=True)
 
-    return call.page(await call.pull.page(package, f"full {base}", write_full))
+    return _served(call, await call.pull.page(package, f"full {base}", write_full))
 
 
 async def version(call: "Call") -> "Answer":
@@ -47,7 +50,7 @@ async def version(call: "Call") -> "Answer":
     def write(listing: Listing) -> Rendered:
         return Rendered(render.version(listing, wanted, base), render.JSON, weak=True)
 
-    return call.page(await call.pull.page(package, f"version {wanted} {base}", write))
+    return _served(call, await call.pull.page(package, f"version {wanted} {base}", write))
 
 
 async def tarball(call: "Call") -> "Answer":
@@ -69,7 +72,7 @@ async def tags(call: "Call") -> "Answer":
     def write(listing: Listing) -> Rendered:
         return Rendered(render.tags(listing), render.JSON, weak=True)
 
-    return call.page(await call.pull.page(package, "tags", write))
+    return _served(call, await call.pull.page(package, "tags", write))
 
 
 async def visibility(call: "Call") -> "Answer":
@@ -77,6 +80,13 @@ async def visibility(call: "Call") -> "Answer":
     package = package_of(call)
     await call.pull.listing(package)
     return call.json({"public": routes_team.is_public(call, package)})
+
+
+def _served(call: "Call", page: Page) -> "Answer":
+    """The document; an old copy in place of one that cannot be had says so in words that npm prints (npm.md §16)."""
+    if page.freshness == "trouble":
+        page = replace(page, headers=(*page.headers, ("npm-notice", _STALE)))
+    return call.page(page)
 
 
 def _table(*groups: Any) -> "tuple[Route, ...]":

@@ -14,7 +14,7 @@ from adapters.npm.addresses import json_body, package_of, routes, unknown
 from adapters.npm.publishing import Release, Sealed, Sent
 from adapters.npm.receiving import Checked, checked, is_recent, now_text, received
 from gateway.errors import AlreadyExists, Conflict, Forbidden, Invalid, NameRetired, Unknown
-from gateway.model import Scope, Visibility
+from gateway.model import Listing, Scope, Visibility
 from gateway.publish import NewFile
 from gateway.store.rows import Edit, HostedPackage
 
@@ -68,7 +68,8 @@ async def delete_tarball(call: "Call") -> "Answer":
     call.publish.require(Scope.DELETE, package)
     if hosted.find(filename) is None:
         return done(call, package, hosted.row.revision, 200)
-    edit = patching.removal_of(await call.pull.listing(package), filename, now_text())
+    listing = await call.pull.listing(package)
+    edit = patching.removal_of(listing, filename, now_text(), is_whole=_is_whole(hosted, listing))
     expected = patching.revision_in(call.path["revision"])
     return done(call, package, await call.publish.edit(package, edit, expected_revision=expected), 200)
 
@@ -175,7 +176,8 @@ async def _change(call: "Call", package: str, sent: Sent, rev: str | None, *, re
         raise Conflict(f"{package} has changed since it was read: get the document and try again")
     if expected is None:
         sent = msgspec.structs.replace(sent, tags=None, maintainers=None)  # without a view there are no differences
-    edit = patching.edit_of(listing, sent, call.actor.name, now_text(), removes=removes)
+    is_whole = _is_whole(hosted, listing)
+    edit = patching.edit_of(listing, sent, call.actor.name, now_text(), removes=removes, is_whole=is_whole)
     if edit is None:
         return done(call, package, hosted.row.revision, 201)
     if edit.facts is not None and "maintainers" in edit.facts:
@@ -189,6 +191,11 @@ async def _hosted(call: "Call", package: str) -> HostedPackage:
     if hosted is None or not (hosted.files or hosted.tombstones):
         raise unknown(call, package)
     return hosted
+
+
+def _is_whole(hosted: HostedPackage, listing: Listing) -> bool:
+    """Whether the actor is shown every version that is published here."""
+    return {file.filename for file in hosted.files} <= {file.filename for file in listing.files if file.url is None}
 
 
 def _facts(call: "Call", hosted: HostedPackage | None, release: Release, now: str) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """Login, tokens, owners, teams and organisations over HTTP (npm.md §20, items 28 to 32)."""
 
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from gateway.auth import passwords
 from gateway.auth.web_login import LOGIN_PATH, WebLogins
+from gateway.config import LogConfig
 from gateway.model import Actor, ActorKind, Scope
+from tests.conftest import StartGateway, public
 from tests.npm.conftest import ALL, Registry
 
 
@@ -78,6 +82,24 @@ async def test_logout_ends_the_token(registry: Registry, token: str) -> None:
 
     assert reply.status == 200
     assert (await registry.get("-/whoami", token)).status == 401
+
+
+async def test_the_token_that_ends_is_in_no_log(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    monkeypatch.setattr("tests.conftest.LogConfig", lambda **_: LogConfig(access=str(log)))
+    gateway = await start_gateway({"npm": {"acme/widgets": public()}})
+    token = await gateway.token()
+
+    await gateway.request("DELETE", f"npm/acme/widgets/-/user/token/{token}", token)
+    await gateway.request("DELETE", f"npm/acme/widgets/-/user/token/{token}", token)
+    async with asyncio.timeout(30):
+        while not log.exists() or log.read_text().count("/-/user/token/") < 2:  # noqa: ASYNC110 a thread writes it
+            await asyncio.sleep(0.01)
+
+    assert [json.loads(line)["status"] for line in log.read_text().splitlines()] == [200, 401]
+    assert token.removeprefix("ent_") not in log.read_text()
 
 
 async def test_tokens_are_made_listed_and_revoked(registry: Registry, token: str) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -85,6 +86,38 @@ def test_versions_that_the_sender_was_not_shown_are_not_deleted():
     visible = Listing(everything.package, everything.files[:1], everything.facts | {"tags": {"latest": "1.0.0"}})
 
     assert edit(visible, shown(visible), removes=True) is None
+
+
+def blind(listing, *versions):
+    """What somebody sees who may not see these versions."""
+    return replace(listing, files=tuple(file for file in listing.files if file.version not in versions))
+
+
+def test_who_does_not_see_every_version_removes_no_other_and_never_the_package():
+    seen = blind(hosted("1.0.0", "1.1.0"), "1.1.0")
+    sent = publishing.read_sent(seen.package, json.dumps({**shown(seen), "versions": {}}).encode())
+
+    change = patching.edit_of(seen, sent, "ada", NOW, removes=True, is_whole=False)
+    removal = patching.removal_of(seen, "lib-1.0.0.tgz", NOW, is_whole=False)
+
+    for one in (change, removal):
+        assert not one.delete_package
+        assert one.delete_files == ("lib-1.0.0.tgz",)
+
+
+def test_tags_of_versions_that_the_sender_was_not_shown_stay_where_they_are():
+    listing = hosted("1.0.0", "1.1.0", "2.0.0", tags={"latest": "2.0.0", "beta": "2.0.0", "old": "1.0.0"})
+    seen = blind(listing, "2.0.0")
+    same = shown(seen)
+    same["versions"]["1.0.0"]["deprecated"] = "old"
+    without = shown(seen)
+    without["dist-tags"] = {"latest": "1.0.0", "old": "1.0.0"}
+    del without["versions"]["1.1.0"]
+
+    assert shown(seen)["dist-tags"] == {"latest": "1.1.0", "beta": "1.1.0", "old": "1.0.0"}
+    assert edit(seen, same).tags == {}
+    assert edit(seen, without, removes=True).tags == {}
+    assert edit(seen, {**same, "dist-tags": {"latest": "1.0.0"}}).tags == {"latest": "1.0.0", "old": None}
 
 
 def test_owners_and_stars_are_changed_without_touching_versions():

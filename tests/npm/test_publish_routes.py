@@ -5,10 +5,13 @@ import base64
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
-from gateway.model import Scope
+from gateway import pull
+from gateway.model import Listing, Scope
+from gateway.store.rows import HostedPackage
 from tests.conftest import StartGateway, public
 from tests.fakes.artifacts import tar_gz_of, tarball
 from tests.fakes.upstream import FaultyUpstream
@@ -183,6 +186,39 @@ async def test_deprecating_changes_nothing_else(registry: Registry, token: str) 
     assert (first.status, second.status) == (201, 201)
     assert deprecated["versions"]["1.0.0"] == before["versions"]["1.0.0"] | {"deprecated": "old"}
     assert after["versions"] == before["versions"]
+
+
+async def test_who_does_not_see_a_version_deprecates_and_removes_others_without_it(
+    registry: Registry, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """npm.md §20, item 25; what is hidden here stands for what a rule hides."""
+    for version in ("1.0.0", "1.1.0", "2.0.0"):
+        await registry.publish("@acme/lib", version, token)
+    real = pull._hosted_listing
+    memos = registry.gateway.services.memos
+
+    def hide(package: str, hosted: HostedPackage) -> Listing:
+        listing = real(package, hosted)
+        return replace(listing, files=tuple(file for file in listing.files if file.version != "2.0.0"))
+
+    monkeypatch.setattr(pull, "_hosted_listing", hide)
+    seen = await registry.document("@acme/lib")
+    seen["versions"]["1.0.0"]["deprecated"] = "old"
+    deprecated = await registry.send("PUT", "@acme%2flib", token, seen)
+    seen = await registry.document("@acme/lib")
+    removed = await registry.send(
+        "PUT", f"@acme%2flib/-rev/{seen['_rev']}", token, {**seen, "versions": {}, "dist-tags": {}}
+    )
+    monkeypatch.undo()
+    memos.pages.clear()
+    after = await registry.document("@acme/lib")
+
+    assert set(seen["versions"]) == {"1.0.0", "1.1.0"}
+    assert seen["versions"]["1.0.0"]["deprecated"] == "old"
+    assert (deprecated.status, removed.status) == (201, 201)
+    assert set(after["versions"]) == {"2.0.0"}
+    assert after["dist-tags"] == {"latest": "2.0.0"}
+    assert (await registry.get("@acme/lib/-/lib-2.0.0.tgz")).status == 200
 
 
 async def _published(registry: Registry, token: str) -> dict:

@@ -3,14 +3,16 @@
 import asyncio
 import gzip
 import json
+import time
 
 import pytest
 
 from adapters.npm import render
 from gateway.errors import UpstreamTrouble
-from tests.conftest import StartGateway, private
+from tests.conftest import StartGateway, private, public
 from tests.fakes.artifacts import tarball
 from tests.fakes.faults import answer, corrupt, down
+from tests.fakes.upstream import FaultyUpstream
 from tests.npm.conftest import Registry
 
 CORGI = "application/vnd.npm.install-v1+json"
@@ -168,6 +170,30 @@ async def test_a_cached_tarball_is_served_while_the_upstream_is_gone(registry: R
     reply = await registry.get("left-pad/-/left-pad-1.3.0.tgz")
 
     assert (reply.status, reply.body) == (200, theirs.body)
+
+
+@pytest.mark.parametrize("path", ["left-pad", "left-pad/latest", "-/package/left-pad/dist-tags"])
+async def test_an_old_copy_says_that_it_is_one(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async with FaultyUpstream() as fake:
+        fake.npm("left-pad", {"1.3.0": tarball()})
+        upstreams = {"fake": fake.config("npm", max_age=0.0)}
+        registry = Registry(await start_gateway({"npm": {"acme/widgets": public("fake")}}, upstreams), fake)
+        fresh = await registry.get(path)
+        monkeypatch.setattr(registry.gateway.services.documents, "_clock", lambda: time.time() + 7200.0)
+        fake.fault(down())
+
+        stale = await registry.get(path)
+        unchanged = await registry.get(path, If_None_Match=fresh.headers["ETag"])
+        fake.heal()
+        healed = await registry.get(path)
+
+    assert (stale.status, stale.body) == (200, fresh.body)
+    assert unchanged.status == 304
+    assert "older copy" in stale.headers["npm-notice"]
+    assert "npm-notice" not in fresh.headers
+    assert "npm-notice" not in healed.headers
 
 
 async def test_an_upstream_in_trouble_is_not_absence(registry: Registry) -> None:
