@@ -448,7 +448,8 @@ def finish(rendered: Rendered, variant: str) -> Page:
     """The page with its ETag (of body and variant, so that no form revives another) and its compressed body."""
     body = rendered.body
     mark = hashlib.sha256(variant.encode() + b"\0" + body).hexdigest()[:40]
-    gzip = igzip.compress(body, compresslevel=1, mtime=0) if len(body) > 1000 else None
+    is_packed = body.startswith(b"\x1f\x8b")
+    gzip = igzip.compress(body, compresslevel=1, mtime=0) if len(body) > 1000 and not is_packed else None
     etag = rendered.etag or (f'W/"{mark}"' if rendered.weak else f'"{mark}"')
     return Page(body, rendered.content_type, etag, gzip, rendered.headers, is_ranged=rendered.is_ranged)
 

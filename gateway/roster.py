@@ -13,6 +13,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from gateway.store.rows import PackageRow
 
 _NO_NAME = "\0"  # what no pattern but `*` matches: whoever may read it may read every name that is not restricted
 _LEAST_JOURNAL = 4 * 1024**2  # bytes of changes below which a list is not begun anew
+_LONG_LIST = 1024**2  # bytes of a list from which one page of it is made at a time
 _LEAST_SHARE = 0.95  # of its names that an upstream's unsigned list must keep to be believed
 _ATTEMPTS = 5
 _MOMENT, _LONG = 2.0, 1e9  # seconds for which an answer is right while the catalogue stands still
@@ -212,7 +214,8 @@ class Roster:
         if page is None:
 
             async def build() -> Page:
-                return await asyncio.to_thread(lambda: finish(render(view.body(self._format)), variant))
+                async with memos.long_work if view.edition.size > _LONG_LIST else nullcontext():
+                    return await asyncio.to_thread(lambda: finish(render(view.body(self._format)), variant))
 
             page = await asyncio.shield(self._services.flights.join(key, build, f"render {variant}"))
             if len(page.body) < memos.pages.maxsize // 4:

@@ -1,5 +1,6 @@
 """What the use cases work with, built once by `gateway.app` and handed down."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,11 +45,13 @@ class Memos:
     """What this process keeps ready, bounded: rendered pages by bytes, rights by number, one book for each ledger.
 
     answers: what upstreams said to questions that are no documents, for some minutes, by bytes; keys are digests.
+    long_work: held by who makes a page of a long list of names, since it takes many times the list's memory.
     """
 
     pages: LRUCache[object, Page]
     rights: LRUCache[object, object] = field(default_factory=lambda: LRUCache(10_000))
     books: dict[str, Any] = field(default_factory=dict)
+    long_work: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     answers: TTLCache[bytes, bytes] = field(
         default_factory=lambda: TTLCache(_ANSWERS_SIZE, _ANSWER_SECONDS, getsizeof=_size_of_answer)
     )

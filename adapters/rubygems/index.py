@@ -5,6 +5,7 @@ back from each to the next without a word.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ Row = tuple[str, str, str]
 
 _BYTES = "application/octet-stream"
 _KEPT = "max-age=60"  # how long clients and caches keep a document of the compact index
+_PAUSE = 0.0005  # seconds that the loop gets between two pieces of a Marshal list, which takes seconds to write
 _MOMENT = 2.0  # seconds for which an upstream's document is not compared with the list again
 _IMMUTABLE = 3600  # seconds that a gemspec may be kept: it is never another one under the same name, but may be yanked
 
@@ -151,7 +153,7 @@ def specs(variant: str, chosen: Callable[[str, list[str]], Iterator[Row]]) -> "C
 
     def render(entries: Mapping[str, Entry]) -> Rendered:
         rows = (row for name in sorted(entries) for row in chosen(name, entries[name].labels.split(",")))
-        return Rendered(dump_index(rows), _BYTES)
+        return Rendered(dump_index(rows, lambda: time.sleep(_PAUSE)), _BYTES)
 
     async def answer(call: "Call") -> "Answer":
         """GET of one of the three lists."""

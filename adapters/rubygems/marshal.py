@@ -7,15 +7,17 @@ Every value is written out anew, so no object links are needed. Symbols are numb
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from isal import igzip
+from isal import isal_zlib
 
 from adapters.rubygems import names
 from adapters.rubygems.spec import Clause, Dependency, Spec
 
 _HEADER = b"\x04\x08"
 _SPECIFICATION_VERSION = 4
+_FEW = 1000  # rows of an index between two pauses
+_MOST_TEXTS = 50_000
 
 # What an operating system's part of a platform becomes: name and version (Gem::Platform).
 _SYSTEMS = (
@@ -37,6 +39,10 @@ _SYSTEMS = (
 )
 _WINDOWS = re.compile(r"(mswin\d+)(?:[_-](\d+))?")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?\Z")
+
+
+def _go_on() -> None:
+    """No pause."""
 
 
 class Writer:
@@ -176,20 +182,39 @@ class Writer:
             self._out += (value & (1 << 8 * size) - 1).to_bytes(size, "little")
 
 
-def dump_index(entries: Iterable[tuple[str, str, str]]) -> bytes:
-    """specs.4.8.gz: name, version and platform of each, compressed."""
-    found = tuple(entries)
-    out = Writer()
-    out.array(len(found))
-    for name, version, platform in found[:1]:
-        out.array(3)
-        out.text(name)
-        out.version(version)
-        out.text(platform)
-    # The first row has named both symbols; the others are put together from texts that are made once.
-    texts = _Texts()
-    rows = [b"[\x08%bU;\x06[\x06%b%b" % (texts[name], texts[version], texts[p]) for name, version, p in found[1:]]
-    return bytes(igzip.compress(out.dumped() + b"".join(rows), compresslevel=1, mtime=0))
+def dump_index(entries: Iterable[tuple[str, str, str]], pause: Callable[[], None] = _go_on) -> bytes:
+    """specs.4.8.gz: name, version and platform of each, compressed.
+
+    pause: called after every few rows of what may be a million, so that a thread that does this can let others work.
+    """
+    # The first row names both symbols; the others are put together from texts that are made once.
+    texts, parts, rows, count = _Texts(), list[bytes](), list[bytes](), 0
+    head = Writer()
+    for name, version, platform in entries:
+        count += 1
+        if count == 1:
+            _dump_row(head, name, version, platform)
+            continue
+        rows.append(b"[\x08%bU;\x06[\x06%b%b" % (texts[name], texts[version], texts[platform]))
+        if len(rows) == _FEW:
+            parts.append(b"".join(rows))
+            rows.clear()
+            if len(texts) > _MOST_TEXTS:
+                texts.clear()
+            pause()
+    start = Writer()
+    start.array(count)
+    out = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
+    packed = [out.compress(start.dumped() + head.dumped()[len(_HEADER) :])]
+    packed += [out.compress(part) for part in (*parts, b"".join(rows))]
+    return b"".join((*packed, out.flush()))
+
+
+def _dump_row(out: Writer, name: str, version: str, platform: str) -> None:
+    out.array(3)
+    out.text(name)
+    out.version(version)
+    out.text(platform)
 
 
 class _Texts(dict[str, bytes]):

@@ -128,3 +128,16 @@ def test_ruby_itself_reads_what_we_write_and_we_read_what_it_writes(tmp_path) ->
         '[["rack", :runtime, "~> 2.0"], ["rake", :development, ">= 0"]]]'
     )
     assert load_spec((tmp_path / "back").read_bytes()).dependencies == SPEC.dependencies
+
+
+def test_writing_a_list_lets_others_work_and_changes_nothing_by_it() -> None:
+    pauses: list[None] = []
+    rows = [(f"gem{i}", f"1.{i % 70_000}", "ruby") for i in range(120_000)]
+
+    body = dump_index(iter(rows), lambda: pauses.append(None))
+
+    assert len(pauses) == 119
+    assert body == dump_index(rows)
+    plain = gzip.decompress(body)
+    assert plain.endswith(b"1.49999" + b"\x06;\x00T" + b'I"\x09ruby\x06;\x00T')
+    assert plain.count(b"U;\x06[\x06") == len(rows) - 1
