@@ -9,7 +9,7 @@ from gateway.auth.claim import ensure_claim
 from gateway.cli import lookups
 from gateway.cli.frame import Data, command
 from gateway.cli.output import complain, facts, remark, say, table
-from gateway.compose import open_services, prepare
+from gateway.compose import address_of, open_services, prepare
 from gateway.config import Config
 from gateway.errors import Invalid
 from gateway.explain import explain as explained
@@ -56,7 +56,7 @@ def snippet(
     adapter = _speaking(adapters, client)
     key = RepositoryKey.parse(f"{adapter.type}/{repository}")
     found = data.repositories.get(key)
-    root = public_url(data.config)
+    root = f"{address_of(data.config)}/"
     host = root.split("/")[2]
     context = SnippetContext(
         f"{root}{key}/", host, key.owner, key.name, found is not None and found.visibility is Visibility.PUBLIC
@@ -70,20 +70,13 @@ def snippet(
 @command(app, "claim")
 async def claim(data: Data) -> int:
     """Print the one-time link that makes its first visitor the administrator."""
-    path = await ensure_claim(data.config.data, data.identities, public_url(data.config))
+    path = await ensure_claim(data.config.data, data.identities, f"{address_of(data.config)}/")
     if path is None:
         complain("somebody administers this installation already")
         return 1
     say(path.read_text(encoding="utf-8").strip())
     remark(f"good for a day and for one use; also in {path}")
     return 0
-
-
-def public_url(config: Config) -> str:
-    """Our external address, ending in a slash."""
-    server = config.server
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return (server.public_url or f"http://{host}:{server.port}").rstrip("/") + "/"
 
 
 def _speaking(adapters: tuple[Adapter, ...], client: str) -> Adapter:

@@ -13,9 +13,9 @@ import typer
 
 from gateway.adapter import load_adapters
 from gateway.app import serve as serve_forever
-from gateway.cli.ask import public_url
 from gateway.cli.frame import CATALOGUE, command
 from gateway.cli.output import remark, say, size
+from gateway.compose import address_of
 from gateway.config import Config
 from gateway.errors import Blocked, GatewayError, Unknown
 from gateway.logs import check_level, set_up
@@ -73,7 +73,7 @@ async def _examine(config: Config) -> AsyncIterator[Finding]:
     async with UpstreamClient() as client:
         for finding in await asyncio.gather(*(_upstream(client, upstream) for upstream in _used_upstreams(config))):
             yield finding
-    yield await _server(public_url(config))
+    yield await _server(f"{address_of(config)}/")
 
 
 def _local(config: Config) -> Iterator[Finding]:
