@@ -64,7 +64,7 @@ async def _versions(call: "Call") -> "Answer":
 
 async def matching(call: "Call", query: search.Query) -> list[search.Found]:
     """The packages published here that the actor may read and the query asks for."""
-    owner, listings = call.repository.key.owner, await hosted(call)
+    owner, listings = call.repository.key.owner, await hosted(call, query)
 
     def found() -> list[search.Found]:
         shown = (search.find(listing, query) for listing in listings)
@@ -73,10 +73,12 @@ async def matching(call: "Call", query: search.Query) -> list[search.Found]:
     return found() if len(listings) <= _FEW else await asyncio.to_thread(found)
 
 
-async def hosted(call: "Call") -> list[Listing]:
-    """Listings of hosted packages that the actor may read."""
+async def hosted(call: "Call", query: search.Query | None = None) -> list[Listing]:
+    """Listings of hosted packages that the actor may read; of very many, first those whose id has what is asked for."""
     listings = []
     mine = [name for name in await call.pull.names() if call.pull.owner_mode(name) is not OwnerMode.UPSTREAM]
+    if query is not None and len(mine) > _MAX_SEARCHED:
+        mine.sort(key=lambda name: not query.is_about(name))
     for number, name in enumerate(mine[:_MAX_SEARCHED], 1):
         if number % _FEW == 0:
             await asyncio.sleep(0)  # others get their turn

@@ -32,7 +32,8 @@ async def push(call: "Call") -> "Answer":
         found = symbols.pdbs(package.contents.members)
         hosted = await call.publish.begin(package.package)
         if hosted is None or hosted.find(names.nupkg(package.package, package.version)) is None:
-            raise VersionUnknown(f"{package.package} {package.version} is not published here: push the package first")
+            message = f"{package.package} {package.version} is not published here: push the package first"
+            raise VersionUnknown(message, refused="symbols")
         files = [await _file(call, package, name, stack) for name in found]
         await call.publish.commit(package.package, files)
     return call.text("", 201)

@@ -40,6 +40,10 @@ class Query:
     has_semver2: bool
     package_type: str
 
+    def is_about(self, package: str) -> bool:
+        """Whether a canonical id has any word of the query, so that it is looked at before others."""
+        return any(word in package for word in (*self.words, *(value for _, value in self.fields)))
+
     def names(self) -> Iterable[str]:
         """Everything in the query that could be a package's id, and must not reach an upstream if it is ours."""
         return _NAMES.findall(self.text.lower())

@@ -65,11 +65,11 @@ class NugetFormat:
         """The reason phrase and `X-NuGet-Warning` are all that a NuGet user ever sees (nuget.md §6).
 
         "Unknown" and "who are you" are everyday answers, to which a client that has other sources or credentials must
-        not print a warning.
+        not print a warning; but not where a push is `refused` for what is unknown.
         """
         body = msgspec.json.encode({"error": error.message})
         phrase = " ".join(error.message.split()).encode("ascii", "replace").decode()[:200]
-        if isinstance(error, Unknown | Unauthenticated):
+        if isinstance(error, Unknown | Unauthenticated) and "refused" not in error.detail:
             return ErrorBody(body, JSON)
         status = 409 if isinstance(error, NameRetired) else None
         return ErrorBody(body, JSON, (("X-NuGet-Warning", phrase),), phrase, status)

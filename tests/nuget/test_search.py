@@ -84,3 +84,15 @@ async def test_autocompletion_gives_ids_and_versions(feed: Feed, token: str) -> 
     assert (await feed.json("autocomplete?id=JSON.Core&prerelease=true"))["data"] == ["1.0.0", "2.0.0-beta"]
     assert (await feed.json("autocomplete?id=nothing"))["data"] == []
     assert (await feed.json("autocomplete?id=../x"))["data"] == []
+
+
+async def test_of_too_many_packages_those_are_searched_first_whose_id_is_asked_for(
+    feed: Feed, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.nuget.routes_query._MAX_SEARCHED", 2)
+    await publish_some(feed, token)
+
+    assert await feed.found("q=tool") == ["Some.Tool"]
+    assert await feed.found("q=packageid:some.tool") == ["Some.Tool"]
+    assert (await feed.json("autocomplete?q=some"))["data"] == ["Some.Tool"]
+    assert len(await feed.found("q=")) <= 2
