@@ -8,9 +8,6 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from adapters.pypi import names
 from adapters.pypi.archive import Contents
 from adapters.pypi.metadata import Metadata
@@ -99,6 +96,10 @@ def check_release(files: Collection[File], named: names.FileName, filename: str,
 
 
 def _check_requirements(metadata: Metadata) -> None:
+    # Half of this adapter's share of a start, for repositories that few have.
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
     for text in metadata.texts("requires_dist"):
         try:
             requirement = Requirement(text)
