@@ -17,6 +17,8 @@ from gateway.store.graph_care import GraphCare
 from gateway.store.rows import CachedFile
 
 CACHE = "cache"
+_SMALL = 64 * 1024
+_HEAD_START = 30 * 86400  # seconds: how much longer what is small stays in the cache than what is large
 
 _CACHED = (
     "SELECT digest, size, hashes, upstream, fetched_at FROM cached_file"
@@ -142,13 +144,17 @@ class BlobRows:
         )
 
     async def coldest(self, store: str, need_bytes: int) -> list[tuple[str, int]]:
-        """The least recently used blobs, `(hex, size)`, until they make up `need_bytes`."""
+        """The least recently used blobs, `(hex, size)`, until they make up `need_bytes`.
+
+        What is small (manifests, configs, indexes) counts as used a month later than it was: it frees next to nothing,
+        and without it the large ones that it names cannot be found.
+        """
 
         def question(connection: Connection) -> list[tuple[str, int]]:
             found: list[tuple[str, int]] = []
             missing = need_bytes
-            sql = "SELECT digest, size FROM blob WHERE store = ? ORDER BY last_used_at"
-            for hex_, size in connection.exec_driver_sql(sql, (store,)):
+            sql = "SELECT digest, size FROM blob WHERE store = ? ORDER BY last_used_at + (size <= ?) * ?"
+            for hex_, size in connection.exec_driver_sql(sql, (store, _SMALL, _HEAD_START)):
                 if missing <= 0:
                     break
                 found.append((hex_, size))

@@ -263,6 +263,26 @@ def edited(one: Image, changes: dict[str, Any]) -> Image:
     return replace(one, body=json.dumps({**one.document, **changes}).encode())
 
 
+async def test_a_walk_over_many_tags_meets_each_once_in_order(hosting: Hosting) -> None:
+    registry = await hosting()
+    tool, tags = image({"hello": b"1\n"}), [f"1.{number}" for number in range(2500)]
+    await registry.push(tool)
+    for start in range(0, len(tags), 100):
+        batch = tags[start : start + 100]
+        assert (await registry.push_manifest(tool.digest, tool.body, tool.media_type, *batch)).status == 201
+
+    page = await registry.tags("?n=700")
+    met = list((await page.json())["tags"])
+    while "Link" in page.headers:
+        page = await registry.follow("GET", page.headers["Link"].partition("<")[2].partition(">")[0])
+        met += (await page.json())["tags"]
+    capped = (await (await registry.tags("?n=1000000000")).json())["tags"]
+
+    assert met == sorted(tags)
+    assert capped == sorted(tags)[: len(capped)]
+    assert 0 < len(capped) < len(tags)
+
+
 # ── immutable tags ───────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_an_immutable_tag_does_not_move(hosting: Hosting) -> None:
     registry = await hosting(private("hosted", settings={"immutable": ["v*"]}))

@@ -196,3 +196,12 @@ async def test_hosted_bytes_that_are_referenced_by_now_are_not_dropped(blob_rows
 
     assert await blob_rows.drop("hosted", [FIRST.hex, SECOND.hex]) == [SECOND.hex]
     assert set(await blob_rows.known("hosted")) == {FIRST.hex}
+
+
+async def test_what_is_large_goes_before_what_is_small_unless_that_is_a_month_older(blob_rows):
+    month = 30 * 86400.0
+    await blob_rows.add("cache", FIRST, 1_000, now=month)
+    await blob_rows.add("cache", SECOND, 1_000_000, now=2 * month - 1)
+    await blob_rows.add("cache", THIRD, 1_000, now=1.0)
+
+    assert [hex_ for hex_, _ in await blob_rows.coldest("cache", 10**9)] == [THIRD.hex, SECOND.hex, FIRST.hex]
