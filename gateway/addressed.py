@@ -12,15 +12,18 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
+from urllib.parse import unquote
+
+from yarl import URL
 
 from gateway import listings
 from gateway.errors import Blocked, FileUnknown, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
-from gateway.layers import Layer
+from gateway.layers import Layer, flatten
 from gateway.model import Digest, Listing, OwnerMode, Page, Visibility
 from gateway.opened import OpenFile
 from gateway.pull import Pull, Rendered, Source
@@ -28,7 +31,8 @@ from gateway.services import Services
 from gateway.store.hashing import require
 from gateway.store.rows import CachedFile, DocumentRow
 from gateway.store.spool import Expected, Follower
-from gateway.upstream.client import Status, Stream
+from gateway.upstream.addresses import is_same_origin
+from gateway.upstream.client import Elsewhere, Status, Stream
 from gateway.upstream.registry import Upstream
 
 _WHOLE = 16 * 1024**2  # bytes up to which a client waits for the verified whole, and its answer has every hash
@@ -235,7 +239,8 @@ class Addressed(Pull):
 
         @asynccontextmanager
         async def fetch(offset: int) -> AsyncIterator[Stream]:
-            async with services.client.stream(upstream, upstream.url + shelf.path, offset) as stream:
+            async with AsyncExitStack() as stack:
+                stream = await self._streamed(stack, proof, shelf, offset)
                 proof.begin(stream.headers)
                 if stream.total is not None:
                     services.fetched(repository.key.type, str(repository.key), stream.total - stream.offset)
@@ -245,7 +250,7 @@ class Addressed(Pull):
             row = await services.packages.adopt(repository.id, package, upstream.name)
             if row.owner_mode is OwnerMode.HOSTED and not asked.is_merged(package):
                 raise FileUnknown(f"{package} was published here meanwhile")
-            cached = CachedFile(digest, length, dict(hexes), upstream.name, time.time())
+            cached = CachedFile(digest, length, dict(hexes), proof.upstream.name, time.time())
             await services.blob_rows.add_cached(repository.id, package, filename, cached)
 
         def known() -> Digest | None:
@@ -255,6 +260,30 @@ class Addressed(Pull):
         key = f"{repository.id} {upstream.name} {package} {filename}"
         expected = Expected(algorithms=shelf.algorithms)
         return await services.spools.open(key, expected, fetch, done, known=known, judge=proof.judge)
+
+    async def _streamed(self, stack: AsyncExitStack, proof: "_Proof", shelf: Shelf, offset: int) -> Stream:
+        """The file's bytes from who has it, which is another upstream of ours where a redirect leads there."""
+
+        def whose(url: URL) -> Upstream | None:
+            return self._whose(url, proof.upstream, shelf)
+
+        client, upstream = self._services.client, proof.upstream
+        try:
+            stream = client.stream(upstream, upstream.url + shelf.path, offset, whose=whose)
+            return await stack.enter_async_context(stream)
+        except Elsewhere as elsewhere:
+            proof.upstream = upstream = elsewhere.upstream
+        return await stack.enter_async_context(client.stream(upstream, upstream.url + shelf.path, offset))
+
+    def _whose(self, url: URL, asked: Upstream, shelf: Shelf) -> Upstream | None:
+        """The other upstream that keeps this very file at `url`; one with credentials only if it is a layer here."""
+        within = {layer.name for layer in flatten(self._services, self.repository)}
+        for other in self._services.upstreams.values():
+            if other.name == asked.name or other.type != asked.type:
+                continue
+            if is_same_origin(url, other.base) and unquote(url.raw_path) == unquote(other.base.raw_path + shelf.path):
+                return other if other.name in within or other.authorization() is None else None
+        return None
 
     async def _may_have(self, layer: Layer, package: str) -> bool:
         """Whether the upstream, by its own word where it gives one, may have this name: no other learns of it."""
@@ -283,11 +312,14 @@ class Addressed(Pull):
 
 
 class _Proof:
-    """What an upstream promises of a file: by the headers that come with it, else by a document that lies beside it."""
+    """What an upstream promises of a file: by the headers that come with it, else by a document that lies beside it.
+
+    upstream: who gives the file, which a redirect may change before its headers are read.
+    """
 
     def __init__(self, services: Services, upstream: Upstream, shelf: Shelf) -> None:
         self._services = services
-        self._upstream = upstream
+        self.upstream = upstream
         self._shelf = shelf
         self._promised: dict[str, str] = {}
         self._asking: asyncio.Task[dict[str, str]] | None = None
@@ -296,7 +328,7 @@ class _Proof:
         """Read the headers; without a promise in them, ask for the document while the bytes come."""
         self._promised |= {name: hex_ for name, hex_ in self._shelf.said(headers).items() if _HEX.fullmatch(hex_)}
         if not self._promised and self._asking is None:
-            self._asking = self._services.tasks.start(self._ask(), f"proof from {self._upstream.name}")
+            self._asking = self._services.tasks.start(self._ask(), f"proof from {self.upstream.name}")
 
     async def judge(self, hexes: Mapping[str, str]) -> None:
         """Raise UpstreamCorrupt unless what was promised is what came."""
@@ -304,24 +336,24 @@ class _Proof:
         if not promised and self._asking is not None:
             promised = await self._asking
         if not promised and self._shelf.is_proof_needed:
-            raise UpstreamCorrupt(f"{self._upstream.name} has no checksum of {self._shelf.path}")
+            raise UpstreamCorrupt(f"{self.upstream.name} has no checksum of {self._shelf.path}")
         known = {name: hex_ for name, hex_ in promised.items() if name in hexes}
         try:
             require(known, hexes)
         except Exception as error:
-            raise UpstreamCorrupt(f"{self._shelf.path} of {self._upstream.name}: {error}") from error
+            raise UpstreamCorrupt(f"{self._shelf.path} of {self.upstream.name}: {error}") from error
 
     async def _ask(self) -> dict[str, str]:
         client = self._services.client
         for algorithm, path in self._shelf.proofs:
             try:
-                reply = await client.document(self._upstream, Ask(path), None, _LONGEST_PROOF)
+                reply = await client.document(self.upstream, Ask(path), None, _LONGEST_PROOF)
             except Blocked:
                 continue
             if reply.status is not Status.OK or reply.document is None:
                 continue
             hex_ = self._shelf.read(algorithm, reply.document.body)
             if hex_ is None:
-                raise UpstreamCorrupt(f"{path} of {self._upstream.name} holds no {algorithm}")
+                raise UpstreamCorrupt(f"{path} of {self.upstream.name} holds no {algorithm}")
             return {algorithm: hex_}
         return {}

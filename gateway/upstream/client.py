@@ -83,6 +83,14 @@ class Stream:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Elsewhere(Exception):
+    """A redirect leads to a file of another upstream that is configured: `upstream`."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        super().__init__(upstream.name)
+        self.upstream = upstream
+
+
 class Known(Protocol):
     """What makes a question conditional (RFC 9110 §13.1)."""
 
@@ -105,6 +113,7 @@ class _Request:
     body: bytes | None = None
     scope: str = ""
     authorization: str | None = None
+    whose: Callable[[URL], Upstream | None] | None = None
 
     @property
     def is_conditional(self) -> bool:
@@ -217,9 +226,17 @@ class UpstreamClient:
         return await self._ask(upstream, _Request(self._below(upstream, path), headers, "POST", body), limit)
 
     @asynccontextmanager
-    async def stream(self, upstream: Upstream, url: str, offset: int = 0, scope: str = "") -> AsyncIterator[Stream]:
+    async def stream(
+        self,
+        upstream: Upstream,
+        url: str,
+        offset: int = 0,
+        scope: str = "",
+        whose: Callable[[URL], Upstream | None] | None = None,
+    ) -> AsyncIterator[Stream]:
         """A file's bytes from `offset` on, as they are: neither decompressed nor cut anew, at the reader's pace.
 
+        whose: the other upstream that has the file to which a redirect leads; instead of asking, Elsewhere is raised.
         Raises FileUnknown, Blocked, UpstreamTrouble or UpstreamCorrupt; an answer that only breaks off later raises
         UpstreamTrouble from `chunks`, which the caller resumes.
         """
@@ -227,7 +244,7 @@ class UpstreamClient:
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        request = _Request(address, headers, scope=scope)
+        request = _Request(address, headers, scope=scope, whose=whose)
         seconds = upstream.config.connect_timeout + upstream.config.read_timeout
         answer = await self._within(
             upstream, seconds, lambda: self._persist(upstream, lambda: self._open(upstream, request))
@@ -325,6 +342,8 @@ class UpstreamClient:
             if request.body is not None and response.status not in {307, 308}:
                 raise UpstreamTrouble(f"{upstream.name} redirects a POST")
             url = addresses.next_address(hop.url, response.headers.get("Location"), bounds)
+            if request.whose is not None and (other := request.whose(url)) is not None:
+                raise Elsewhere(other)
             hop = replace(hop, url=url, authorization=hop.authorization if url.origin() == hop.url.origin() else None)
         raise UpstreamTrouble(f"{upstream.name} redirects in circles", upstream=upstream.name)
 

@@ -511,3 +511,38 @@ async def test_a_redirect_to_a_permitted_host_is_followed_and_never_told(behind:
 
         assert (found.status, found.body) == (200, made.body)
         assert "Location" not in found.headers
+
+
+async def test_a_redirect_to_another_upstream_is_that_ones_file_and_outlives_who_redirected(behind: Open) -> None:
+    async with FaultyUpstream() as portal, FaultyUpstream() as central:
+        (made,) = central.maven("com.acme:tool", {"1.0": library()})
+        jvm = await behind(portal.config("maven", hosts=(central.authority,)), central.config("maven"))
+        portal.fault(answer(303, headers={"Location": f"{central.maven_url}{JAR}"}), f"/maven2/{JAR}")
+
+        found = await jvm.get(JAR)
+        portal.fault(answer(500))
+        later = [await jvm.get(JAR), await jvm.get(f"{JAR}.sha1")]
+
+        assert (found.status, found.body) == (200, made.body)
+        assert [reply.status for reply in later] == [200, 200]
+        assert {reply.headers["X-Gateway-Decision"] for reply in later} == {"upstream:two"}
+        assert paths(portal) == [JAR]
+        assert sorted(paths(central)) == [JAR, f"{JAR}.sha1"]
+
+
+async def test_a_redirect_never_makes_us_show_credentials_that_this_repository_was_not_given(
+    start_gateway: StartGateway,
+) -> None:
+    async with FaultyUpstream() as portal, FaultyUpstream() as inner:
+        inner.maven("com.acme:tool", {"1.0": library()})
+        upstreams = {
+            "one": portal.config("maven", hosts=(inner.authority,)),
+            "inner": inner.config("maven", token="s3cret"),
+        }
+        jvm = Client(await start_gateway({"maven": {"acme/jvm": public("one")}}, upstreams))
+        portal.fault(answer(303, headers={"Location": f"{inner.maven_url}{JAR}"}), f"/maven2/{JAR}")
+
+        await jvm.get(JAR)
+
+        assert paths(inner) == [JAR]
+        assert "authorization" not in inner.seen[0].headers
