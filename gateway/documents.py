@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from gateway.errors import FileUnknown, Invalid, UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import Blocked, FileUnknown, Invalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
 from gateway.model import Digest, Listing
@@ -34,6 +34,7 @@ Parse = Callable[[Document], Listing]
 
 _BIG = 256 * 1024  # bytes of a document from which parsing leaves the loop
 _FOR_GOOD = 100 * 365 * 86400.0  # seconds
+_REFUSED_SECONDS = 86400.0  # that a tag is served which the upstream refuses to show by now
 _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
 
 
@@ -98,7 +99,7 @@ class Documents:
         )
         if verdict is Freshness.STALE_USABLE and not ask.digest_header:
             return self._held(upstream, row, "stale")
-        if row is None or row.status != 200 or not may_stand_in(_known(row), self._clock(), upstream.config.max_stale):
+        if row is None or row.status != 200:
             return self._held(upstream, *await asyncio.shield(flight))
         return await self._refreshed_or_stale(upstream, row, flight)
 
@@ -127,10 +128,13 @@ class Documents:
     async def _refreshed_or_stale(
         self, upstream: Upstream, row: DocumentRow, flight: "asyncio.Task[tuple[DocumentRow, str]]"
     ) -> Held | None:
+        may = may_stand_in(_known(row), self._clock(), upstream.config.max_stale)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PATIENCE if may else None):
                 return self._held(upstream, *await asyncio.shield(flight))
-        except (UpstreamTrouble, UpstreamCorrupt, TimeoutError):
+        except (UpstreamTrouble, UpstreamCorrupt, TimeoutError) as error:
+            if not may and not (isinstance(error, UpstreamTrouble) and error.detail.get("outlives")):
+                raise
             return self._held(upstream, row, "trouble")
 
     def _row(self, upstream: Upstream, key: str) -> DocumentRow | None:
@@ -177,13 +181,20 @@ class Documents:
             return self._remember(kept), "revalidated" if reply.status is Status.NOT_MODIFIED else "miss"
 
     async def _ask(self, upstream: Upstream, ask: Ask, row: DocumentRow | None, known: Validators | None) -> Reply:
+        outlives = ask.outlives
         if ask.digest_header:
-            reply = await self._ask_by_digest(upstream, ask, row)
+            try:
+                reply = await self._ask_by_digest(upstream, ask, row)
+            except Blocked:
+                if row is None or row.status != 200:
+                    raise
+                reply, outlives = Reply(Status.ABSENT), min(outlives, _REFUSED_SECONDS)
         else:
             reply = await self._whole_or_rest(upstream, ask, row, known)
         if reply.status is Status.ABSENT and row is not None and row.status == 200:
-            if self._clock() - row.fetched_at < ask.outlives:
-                raise UpstreamTrouble(f"{upstream.name} no longer has it; what it had is served for a while")
+            if self._clock() - row.fetched_at < outlives:
+                message = f"{upstream.name} no longer has it; what it had is served for a while"
+                raise UpstreamTrouble(message, outlives=True)
         elif reply.document is not None and ask.digest:
             await asyncio.to_thread(_require_digest, upstream, ask.digest, reply.document.body)
             return replace(reply, etag=ask.digest, max_age=_FOR_GOOD)

@@ -1,6 +1,7 @@
 """Images of upstreams: asked as little as can be, verified, served when the upstream is not, never for our names."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -172,6 +173,41 @@ async def test_a_tag_that_the_upstream_deleted_is_served_for_a_while(
     del fake.pages[fake.manifest_path(NAME, "1")]
 
     assert (await registry.manifest("1")).body == TOOL.body
+
+
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(
+    ("status", "days", "settings", "expected"),
+    [
+        (404, 6.9, {}, 200),
+        (404, 7.1, {}, 404),
+        (404, 400.0, {"keep_deleted": True}, 200),
+        (403, 0.9, {}, 200),
+        (403, 1.1, {}, 404),
+        (403, 1.1, {"keep_deleted": True}, 404),
+    ],
+)
+async def test_how_long_a_tag_outlives_what_the_upstream_says_of_it(
+    start_gateway: StartGateway,
+    fake: ContainerUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    days: float,
+    settings: dict[str, Any],
+    expected: int,
+) -> None:
+    fake.push(NAME, TOOL, "1")
+    registry = await hub(start_gateway, fake, settings=settings)
+    await registry.manifest("1")
+    fake.fault(answer(status), fake.manifest_path(NAME, "1"))
+    monkeypatch.setattr(registry.gateway.services.documents, "_clock", lambda: time.time() + days * DAY)
+
+    told = await registry.manifest("1")
+
+    assert told.status == expected
+    assert ("Warning" in told.headers) == (expected == 200)
 
 
 async def test_an_upstreams_limit_is_passed_on(start_gateway: StartGateway, fake: ContainerUpstream) -> None:
