@@ -1,25 +1,21 @@
 """Bytes on their way to a file: hashed and appended in a thread, in batches, one batch in flight.
 
-A batch saves thread hops. The more files are on their way at once, the smaller are their batches, so that all of them
-together hold a bounded amount of memory. A slow source is still written out twice a second, so that those who follow
-the file see it move. What it is that is written, and whether it may stay, is decided elsewhere.
+A batch saves thread hops, and fits into a core's own cache, where it still is when it is written after hashing: larger
+ones were measured to be slower. A slow source is still written out twice a second, so that those who follow the file
+see it move. What it is that is written, and whether it may stay, is decided elsewhere.
 """
 
 import asyncio
 import os
-import weakref
 from collections.abc import Callable
 
 from gateway.errors import StoreTrouble
 from gateway.store.hashing import Hashes
 from gateway.store.threads import ended
 
-BATCH = 256 * 1024  # bytes hashed and written in one thread hop, at least
-_LARGEST = 4 * BATCH  # and at most
-_ROOM = 64 * 1024**2  # bytes that the batches of all files may come to before they become smaller
+BATCH = 256 * 1024  # bytes hashed and written in one thread hop
 _MAX_PIECES = 512  # of a batch: IOV_MAX is 1024, and a flood of tiny chunks must not cost memory
 _PATIENCE = 0.5  # seconds that a batch may wait to become full
-_writers: "weakref.WeakSet[BatchWriter]" = weakref.WeakSet()
 
 
 class BatchWriter:
@@ -36,8 +32,6 @@ class BatchWriter:
         self._running: asyncio.Future[int] | None = None
         self._is_settling = False
         self._timer: asyncio.TimerHandle | None = None
-        self._full = BATCH
-        _writers.add(self)
 
     async def write(self, chunk: bytes) -> None:
         """Take the next bytes; raises StoreTrouble where the disk did not take the ones before."""
@@ -45,7 +39,7 @@ class BatchWriter:
             return
         self._batch.append(chunk)
         self._held += len(chunk)
-        if self._held >= self._full or len(self._batch) >= _MAX_PIECES:
+        if self._held >= BATCH or len(self._batch) >= _MAX_PIECES:
             await self._settle()
             self._start()
         elif self._timer is None:
@@ -60,7 +54,6 @@ class BatchWriter:
 
     async def stop(self) -> None:
         """Forget what is not yet in a batch in flight, and wait for that one, so that the file may be closed."""
-        _writers.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         self._batch.clear()
@@ -75,7 +68,6 @@ class BatchWriter:
 
     def _start(self) -> None:
         batch, self._batch, self._held = self._batch, [], 0
-        self._full = max(BATCH, min(_LARGEST, _ROOM // max(1, len(_writers))))
         offset = self.written
         self._running = asyncio.get_running_loop().run_in_executor(None, lambda: self._append(batch, offset))
         self._running.add_done_callback(self._appended)

@@ -278,31 +278,6 @@ async def test_file_and_folder_are_synced_before_a_blob_counts_as_kept(blobs, mo
     assert synced[1:] == [str(folder.parent), str(folder)]
 
 
-async def test_many_uploads_at_once_share_the_memory_of_their_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writing, "_ROOM", 8 * BATCH)
-    fds = [os.open(tmp_path / str(number), os.O_RDWR | os.O_CREAT) for number in range(8)]
-    writers = [BatchWriter(Hashes(()), fd) for fd in fds]
-    alone = BatchWriter(Hashes(()), fds[0])
-
-    for writer in writers:
-        for _ in range(3):
-            await writer.write(b"x" * BATCH)
-        await writer.flush()
-    held = [writer._full for writer in writers]
-    for writer in writers:
-        await writer.stop()
-    await alone.write(b"x" * BATCH)
-    await alone.flush()
-
-    assert set(held) == {BATCH}
-    assert alone._full == 4 * BATCH
-    await alone.stop()
-    for fd in fds:
-        os.close(fd)
-
-
 @pytest.mark.parametrize("seed", range(20))
 async def test_what_is_written_in_fits_and_starts_arrives_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
