@@ -24,6 +24,7 @@ class Ecosystem:
     spellings: tuple[str, ...]
     recipe: Callable[..., Recipe]
     accept: str
+    withdrawn: int = 200
 
     def serve(self, fake: FaultyUpstream, name: str, versions: dict[str, Recipe]) -> list[Artifact]:
         return getattr(fake, self.type)(name, versions)
@@ -202,6 +203,6 @@ PYPI = Ecosystem(
     "application/vnd.pypi.simple.v1+json",
 )
 NPM = Ecosystem("npm", ("acme-tool",), tarball, "application/json")
-NUGET = _Nuget("nuget", ("acme-tool", "Acme-Tool", "ACME-TOOL"), package, "application/json")
+NUGET = _Nuget("nuget", ("acme-tool", "Acme-Tool", "ACME-TOOL"), package, "application/json", 204)
 RUBYGEMS = _RubyGems("rubygems", ("acme-tool", "Acme-Tool", "ACME-TOOL"), gem, "*/*")
 ECOSYSTEMS = (PYPI, NPM, NUGET, RUBYGEMS)

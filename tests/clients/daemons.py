@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
@@ -21,7 +22,7 @@ from tests.clients.tools import LOOPBACK, World, execute, tool
 _PATIENCE = 60.0
 
 
-class Daemon:
+class Daemon(ABC):
     """A process that runs while the `with` lasts. `address`: how clients reach it."""
 
     def __init__(self, name: str, folder: Path, command: Sequence[str], address: str) -> None:
@@ -84,8 +85,9 @@ class Daemon:
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
+    @abstractmethod
     def _probe(self) -> bool:
-        raise NotImplementedError
+        """Whether it answers."""
 
 
 class Dockerd(Daemon):

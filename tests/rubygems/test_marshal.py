@@ -11,6 +11,7 @@ from adapters.rubygems.marshal import Writer, dump_index, dump_spec
 from adapters.rubygems.marshal_reader import Reader, load_spec
 from adapters.rubygems.spec import Clause, Dependency, Spec
 from gateway.errors import Invalid, UpstreamCorrupt
+from tests.clients.install import is_required
 
 SPEC = Spec(
     "tool",
@@ -107,7 +108,7 @@ def test_a_bomb_is_not_inflated() -> None:
 def test_ruby_itself_reads_what_we_write_and_we_read_what_it_writes(tmp_path) -> None:
     ruby = shutil.which("ruby")
     if ruby is None:
-        pytest.skip("no Ruby here")
+        (pytest.fail if is_required() else pytest.skip)("no Ruby here")
     (tmp_path / "spec").write_bytes(dump_spec(SPEC))
     (tmp_path / "list").write_bytes(dump_index([("a", "1.0", "java")]))
     script = """
