@@ -35,7 +35,7 @@ from gateway.store.traffic import Traffic
 from gateway.tasks import Flights, Tasks
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.registry import build_upstreams
-from gateway.wanted import check, configured
+from gateway.wanted import check_at, configured
 
 READY_OWNER, READY_NAME = "local", "main"
 TRAFFIC_DAYS = 90  # of sums per minute; the audit table is never shortened by itself
@@ -111,8 +111,8 @@ async def prepare(config: Config, adapters: Sequence[Adapter]) -> None:
 def check_repository(
     config: Config, adapters: Sequence[Adapter], key: RepositoryKey, entry: RepositoryConfig, known: Collection[str]
 ) -> None:
-    """Raise ConfigInvalid unless a repository may be configured so; `known`: `type/owner/name` of those there are."""
-    check(str(key), key.type, entry, set(known), build_upstreams(config), formats_of(adapters))
+    """Raise ConfigInvalid unless a repository may be configured so; `known`: `owner/name` of the others of its type."""
+    check_at(str(key), key.type, entry, formats_of(adapters)[key.type], build_upstreams(config), known.__contains__)
 
 
 def address_of(config: Config) -> str:

@@ -1,6 +1,8 @@
-"""Whether repositories may be configured so: layers that exist, patterns that can match. Decisions only, no I/O."""
+"""Whether repositories may be so: layers that exist, patterns that can match. The configuration file, the command line
+and the API ask here. Decisions only, no I/O.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from gateway.adjusting import check_settings
 from gateway.config import Config, RepositoryConfig
@@ -14,7 +16,6 @@ def configured(config: Config, formats: Mapping[str, Format]) -> dict[Repository
     """The repositories of the configuration, checked; raises ConfigInvalid with the path of what is wrong."""
     found: dict[RepositoryKey, RepositoryConfig] = {}
     upstreams = build_upstreams(config)
-    names = {f"{type_}/{name}" for type_, entries in config.repositories.items() for name in entries}
     for type_, entries in config.repositories.items():
         for name, entry in entries.items():
             path = f"repositories.{type_}.{name}"
@@ -24,47 +25,63 @@ def configured(config: Config, formats: Mapping[str, Format]) -> dict[Repository
                 key = RepositoryKey.parse(f"{type_}/{name}")
             except Invalid as error:
                 raise ConfigInvalid(f"{path}: expected owner/repository as its key") from error
-            check(path, type_, entry, names, upstreams, formats)
+            check_at(path, type_, entry, formats[type_], upstreams, entries.__contains__)
             found[key] = entry
     return found
 
 
-def check(
+def check_at(
     path: str,
     type_: str,
     entry: RepositoryConfig,
-    known: set[str],
+    format_: Format,
     upstreams: Mapping[str, Upstream],
-    formats: Mapping[str, Format],
+    is_there: Callable[[str], bool],
 ) -> None:
-    """Raise ConfigInvalid unless this repository may exist. `known`: `type/owner/name` of those that do."""
-    format_ = formats.get(type_)
-    if format_ is None:
-        raise ConfigInvalid(f"{path}: unknown type {type_} (known: {', '.join(sorted(formats))})")
-    if not entry.layers:
-        raise ConfigInvalid(f"{path}.layers: a repository needs at least one layer")
-    for i, layer in enumerate(entry.layers):
-        _check_layer(f"{path}.layers.{i}", type_, layer, known, upstreams)
-    for key, patterns in (("reserve", entry.reserve), ("merge", entry.merge)):
-        for i, pattern in enumerate(patterns):
-            _check_pattern(f"{path}.{key}.{i}", pattern, format_)
+    """As `check`, but raise ConfigInvalid that says where the repository stands."""
     try:
-        check_settings(entry.settings, format_)
+        check(type_, entry, format_, upstreams, is_there)
     except Invalid as error:
         raise ConfigInvalid(f"{path}.{error.message}") from error
 
 
-def _check_layer(path: str, type_: str, layer: str, known: set[str], upstreams: Mapping[str, Upstream]) -> None:
+def check(
+    type_: str,
+    entry: RepositoryConfig,
+    format_: Format,
+    upstreams: Mapping[str, Upstream],
+    is_there: Callable[[str], bool],
+    kept: Collection[str] = (),
+) -> None:
+    """Raise Invalid, its message beginning with the key, unless a repository may be so.
+
+    is_there: whether there is a repository `owner/name` of this type. kept: layers that it has had, which may stay even
+    where they are gone.
+    """
+    if not entry.layers:
+        raise Invalid("layers: a repository needs at least one layer")
+    for i, layer in enumerate(entry.layers):
+        if layer not in kept:
+            _check_layer(f"layers.{i}", type_, layer, upstreams, is_there)
+    for key, patterns in (("reserve", entry.reserve), ("merge", entry.merge)):
+        for i, pattern in enumerate(patterns):
+            _check_pattern(f"{key}.{i}", pattern, format_)
+    check_settings(entry.settings, format_)
+
+
+def _check_layer(
+    path: str, type_: str, layer: str, upstreams: Mapping[str, Upstream], is_there: Callable[[str], bool]
+) -> None:
     if layer == HOSTED_LAYER:
         return
     if "/" in layer:
-        if f"{type_}/{layer}" not in known:
-            raise ConfigInvalid(f"{path}: there is no {type_} repository {layer}")
+        if not is_there(layer):
+            raise Invalid(f"{path}: there is no {type_} repository {layer[:200]}")
         return
     upstream = upstreams.get(layer)
     if upstream is None or upstream.type != type_:
         fitting = ", ".join(sorted(name for name, other in upstreams.items() if other.type == type_))
-        raise ConfigInvalid(f"{path}: no {type_} upstream {layer} (known: {fitting or 'none'})")
+        raise Invalid(f"{path}: no {type_} upstream {layer[:80]} (known: {fitting or 'none'})")
 
 
 def _check_pattern(path: str, pattern: str, format_: Format) -> None:
@@ -73,6 +90,6 @@ def _check_pattern(path: str, pattern: str, format_: Format) -> None:
     try:
         canonical = format_.normalize(sample)
     except GatewayError as error:
-        raise ConfigInvalid(f"{path}: {pattern!r} can match no package: {error.message}") from error
+        raise Invalid(f"{path}: {pattern[:80]!r} can match no package: {error.message}") from error
     if canonical != sample:
-        raise ConfigInvalid(f"{path}: {pattern!r} would match no package; write {canonical!r}, with * where x stands")
+        raise Invalid(f"{path}: {pattern[:80]!r} would match no package; write {canonical!r}, with * where x stands")

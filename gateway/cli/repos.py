@@ -141,7 +141,8 @@ async def delete(
 
 
 async def _write(data: Data, key: RepositoryKey, config: RepositoryConfig, action: str) -> None:
-    known = {f"{r.key.type}/{r.key.owner}/{r.key.name}" for r in data.repositories.all()} - {str(key)}
+    keys = {repository.key for repository in data.repositories.all()} - {key}
+    known = {f"{other.owner}/{other.name}" for other in keys if other.type == key.type}
     check_repository(data.config, load_adapters(), key, config, known)
     await data.repositories.upsert(key, config, "api")
     await data.note(action, str(key), layers=list(config.layers), visibility=str(config.visibility))

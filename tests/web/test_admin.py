@@ -482,6 +482,7 @@ async def test_a_private_repository_is_unknown_to_strangers(api):
         ("root", {"hosts": ["Not A Host"]}, 400),
         ("olga", {"reserve": ["Acme-*"]}, 400),
         ("olga", {"reserve": [""]}, 400),
+        ("olga", {"reserve": ["acme tools*"]}, 400),
         ("olga", {"merge": ["Acme"]}, 400),
         ("olga", {"visibility": "secret"}, 400),
     ],
