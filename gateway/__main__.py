@@ -9,6 +9,7 @@ def main() -> None:
     """Run the command line; exits the process."""
     gc.disable()  # what is imported stays: collecting while it grows is a fifth of a start's time
     _import_http()
+    _import_logging()
     if sys.argv[1:2] == ["serve"]:  # the other commands would only cost it time
         from gateway.cli.server import app  # noqa: PLC0415
     else:
@@ -31,6 +32,15 @@ def _import_http() -> None:
                 del os.environ[name]
             else:
                 os.environ[name] = place
+
+
+def _import_logging() -> None:
+    """Import structlog as where there is no Rich: it would load all of it to colour tracebacks that we log as JSON."""
+    sys.modules["rich"] = None  # type: ignore[assignment] # the documented way to say that it cannot be imported
+    try:
+        import structlog  # noqa: F401, PLC0415
+    finally:
+        del sys.modules["rich"]
 
 
 if __name__ == "__main__":

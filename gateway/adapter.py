@@ -1,9 +1,10 @@
 """What an ecosystem's adapter hands to the core: one value, found by the entry-point group `gateway.adapters`."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from gateway.errors import Unauthenticated
 from gateway.format import Format
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from gateway.web.call import Call, HostCall
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """One method and path below a repository, the handler, and the scope that it needs.
 
     pattern: segments separated by `/`; `{name}` matches one segment, `{name:regex}` one segment of that form,
@@ -30,8 +30,7 @@ class Route:
     scope: Scope | None = Scope.READ
 
 
-@dataclass(frozen=True, slots=True)
-class HostRoute:
+class HostRoute(Struct, frozen=True):
     """One method and path at the root of the host that belongs to no repository; patterns as for `Route`.
 
     stands_in: it also answers below a repository that is not there, so that nobody learns which ones are.
@@ -43,8 +42,7 @@ class HostRoute:
     stands_in: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an address at the root of the host leads: to a repository, or for None to the host's own routes.
 
     rest: the raw path below the repository, as if it had come by the repository's own address. outer: what stands for
@@ -57,8 +55,7 @@ class Place:
     outer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenged:
+class Challenged(Struct, frozen=True):
     """A request that was answered 401. root, base: our external addresses; base is empty outside of a repository.
 
     rest: the decoded path below the repository. place: how it was found, None by the repository's own address.
@@ -78,8 +75,7 @@ Locate = Callable[[str, Mapping[str, str], Iterable[Repository]], Place | None]
 """Raw path, query and all repositories of the type → the place, or None for an address that leads nowhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class SnippetContext:
+class SnippetContext(Struct, frozen=True):
     """What a client's configuration needs to know: the repository's address, with slash, and its own words."""
 
     base: str
@@ -89,8 +85,7 @@ class SnippetContext:
     is_anonymous: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
+class Adapter(Struct, frozen=True):
     """One ecosystem. `routes` are below a repository.
 
     upstream: name of the preset that the ready repository `local/main` falls through to.

@@ -13,11 +13,12 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote
 
+from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
 from gateway import listings
@@ -40,8 +41,7 @@ _LONGEST_PROOF = 4096
 _HEX = re.compile(r"[0-9a-f]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
+class Shelf(Struct, frozen=True):
     """Where upstreams keep a file, and how its bytes are proved.
 
     path: below an upstream's base, percent-encoded. algorithms: to compute besides sha256. proofs: (algorithm, path) of

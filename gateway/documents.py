@@ -13,10 +13,11 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cachetools import LRUCache
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import Blocked, FileUnknown, Invalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
@@ -38,8 +39,7 @@ _REFUSED_SECONDS = 86400.0  # that a tag is served which the upstream refuses to
 _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A document that is in the cache store.
 
     freshness: `fresh`; `miss` or `revalidated`, when the upstream was asked just now; `stale`, being refreshed beside;

@@ -6,7 +6,8 @@ never one that a read would not ask.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway import listings
 from gateway.errors import GatewayError, RepositoryUnknown
@@ -18,8 +19,7 @@ from gateway.services import Services
 _MOST_TAGS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One layer. kind: `hosted` or `upstream`; verdict: `answers`, `absent`, `not asked`, `trouble` or `blocked`."""
 
     layer: str
@@ -28,8 +28,7 @@ class Step:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """What a read of this name does. versions_hidden: version → why it is not shown."""
 
     repository: RepositoryKey

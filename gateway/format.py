@@ -1,15 +1,15 @@
 """The half of an adapter that never awaits: what the core asks of an ecosystem's names and documents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from gateway.errors import GatewayError
 from gateway.model import File, Listing
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """A document to ask an upstream for: `path` below its base URL (already percent-encoded), and `accept`.
 
     scope: under what to keep the token of a token service, should the upstream send us there.
@@ -29,8 +29,7 @@ class Ask:
     grows: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A document as an upstream sent it. `url` is the final one, after redirects; relative links resolve against it."""
 
     body: bytes
@@ -39,8 +38,7 @@ class Document:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(Struct, frozen=True):
     """An error in the ecosystem's own words. `reason` becomes the HTTP/1.1 reason phrase where clients print it."""
 
     body: bytes
@@ -110,8 +108,7 @@ class Format(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What one key takes. kind: bool, int, str, or list for texts. choices: the texts that a str may be, if not any."""
 
     kind: type

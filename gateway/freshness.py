@@ -5,8 +5,9 @@
 RFC 9111 §4.2 (freshness) and RFC 5861 (stale-while-revalidate, stale-if-error).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 SHORTEST_WINDOW = 60.0
 _CLOCK_SKEW = 60.0  # seconds that a document may come from the future before its age is not believed
@@ -21,8 +22,7 @@ class Freshness(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Validators:
+class Validators(Struct, frozen=True):
     """What is known of a document that we hold. fetched_at: POSIX seconds of the last answer; max_age: seconds."""
 
     etag: str | None

@@ -7,7 +7,8 @@ that knowing one opens nothing.
 
 import asyncio
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.errors import FileUnknown, PackageUnknown, VersionUnknown
 from gateway.graph_upstream import Remotes
@@ -21,8 +22,7 @@ _BIG = 256 * 1024
 _SEEN_SECONDS = 600.0  # a grace of collection is hours, so a link's date may lag by this
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A document as it is served. remaining: seconds for which the same reference may be answered with it.
 
     warning: what the client should be told, or empty.

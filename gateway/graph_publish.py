@@ -7,7 +7,8 @@ in one transaction, then audit.
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway.errors import DigestMismatch, GatewayError, UploadUnknown
 from gateway.model import Digest, RepositoryKey, Scope

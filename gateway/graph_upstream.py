@@ -9,8 +9,9 @@ that another package's bytes lie in the cache is no answer.
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from gateway import listings
 from gateway.documents import Held
@@ -30,8 +31,7 @@ _EVER = 100 * 365 * 86400.0
 _MOST_PAGES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """A node of an upstream; see `gateway.graph.Node`."""
 
     digest: str

@@ -13,12 +13,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from msgspec import Struct, field
 
 from gateway.errors import FileUnknown, GatewayError
 from gateway.model import HOSTED_LAYER, Digest
@@ -39,8 +39,7 @@ _T = TypeVar("_T")
 _log = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """Blobs that go, or went, from one store: `(hex, size)` each. `size` 0: only the row was left."""
 
     store: str
@@ -52,16 +51,14 @@ class Removal:
         return sum(size for _, size in self.blobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
+class Collection(Struct, frozen=True):
     """What a collection removes: blobs per store, and temporary files that dead processes left."""
 
     removals: tuple[Removal, ...]
     leftovers: int
 
 
-@dataclass(slots=True)
-class Verification:
+class Verification(Struct):
     """What verification found, as `store:hex`.
 
     corrupt: the bytes do not have the digest. missing: something refers to a blob that is not there. unlinked: nothing

@@ -4,7 +4,7 @@ This is the one choke point. Listings, files, sidecars, publishing and `explain`
 name, so that a private name is neither shadowed by a public one nor sent to an upstream on any path.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gateway.model import HOSTED_LAYER, OwnerMode, Repository, RepositoryKey
 from gateway.services import Services
@@ -14,8 +14,7 @@ from gateway.upstream.registry import Upstream
 _DEPTH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One layer in order: the hosted packages of `repository`, or `upstream` as seen from it."""
 
     repository: Repository
@@ -27,8 +26,7 @@ class Layer:
         return HOSTED_LAYER if self.upstream is None else self.upstream.name
 
 
-@dataclass(frozen=True, slots=True)
-class Ownership:
+class Ownership(Struct, frozen=True):
     """Who owns `package`. `rows`: what the catalogue knows of it, by repository id. `why`: a sentence for `explain`."""
 
     package: str

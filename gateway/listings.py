@@ -7,8 +7,9 @@ revalidated by `gateway.documents` like any other, and here they become one list
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from gateway.documents import Documents, Held, Parse
 from gateway.errors import FileUnknown, UpstreamCorrupt, UpstreamTrouble
@@ -21,8 +22,7 @@ _AT_ONCE = 8
 _WORST_FIRST = ("trouble", "stale", "miss", "revalidated", "fresh")
 
 
-@dataclass(frozen=True, slots=True)
-class HeldListing:
+class HeldListing(Struct, frozen=True):
     """The documents of one package, in order: the one that leads, then those that it names."""
 
     parts: tuple[Held, ...]

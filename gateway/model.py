@@ -8,10 +8,11 @@ package.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Self
+
+from msgspec import Struct, field
 
 from gateway.errors import DigestMismatch, Invalid
 
@@ -19,8 +20,7 @@ _HEX_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Struct, frozen=True):
     """`algorithm:hex` (OCI image-spec, descriptor.md#digests). A blob's only name is its sha256 digest."""
 
     algorithm: str
@@ -83,8 +83,7 @@ class OwnerMode(StrEnum):
     MERGED = "merged"
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryKey:
+class RepositoryKey(Struct, frozen=True):
     """`type/owner/name`, the address of one repository."""
 
     type: str
@@ -114,8 +113,7 @@ class RepositoryKey:
 HOSTED_LAYER = "hosted"
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """One repository as configured.
 
     layers: in order; `hosted`, `owner/name` of a member repository of the same type, or the name of an upstream.
@@ -152,8 +150,7 @@ def matches(pattern: str, package: str) -> bool:
     return fnmatchcase(package, pattern)
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One file of a package's version, as a listing offers it.
 
     hashes: algorithm → lower-case hex, as promised by whoever listed it. size: bytes, None when unknown.
@@ -177,8 +174,7 @@ class File:
         return self.hashes.get("sha256")
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """All files that a repository offers for one package. `facts` is document-level and the adapter's own."""
 
     package: str
@@ -190,8 +186,7 @@ class Listing:
         return next((file for file in self.files if file.filename == filename), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """A rendered document, ready to be sent: the same bytes for everyone for whom the same content is visible.
 
     etag: with its quotes (and `W/` where weak). gzip: the compressed body, None where it does not pay.
@@ -219,8 +214,7 @@ class ActorKind(StrEnum):
     ANONYMOUS = "anonymous"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a pass was asked for: scopes on one package, or READ on the list of names of all for two empty names."""
 
     repository: str
@@ -228,8 +222,7 @@ class Asked:
     scopes: frozenset[Scope]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLimits:
+class TokenLimits(Struct, frozen=True):
     """What a token narrows its actor's rights to. Empty tuples mean: no narrowing of that kind.
 
     scopes: allowed scopes. repositories: `type/owner/name` patterns. packages: canonical-name patterns.
@@ -245,8 +238,7 @@ class TokenLimits:
     asked: tuple[Asked, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """Who asks, with what token, from where. `address` is the client's after trusted proxies."""
 
     kind: ActorKind

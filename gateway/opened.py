@@ -1,7 +1,8 @@
 """A file that may be sent: what use cases hand to the edge, warm or still on its way."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.model import HOSTED_LAYER, Digest
 from gateway.store.blobs import FileBlobs, OpenBlob
@@ -10,8 +11,7 @@ from gateway.store.spool import Follower
 _ETAG_HASHES = ("sha256", "sha512", "sha384", "sha1", "md5")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenFile:
+class OpenFile(Struct, frozen=True):
     """A file that may be sent. `open` gives its verified bytes: a blob, or the follower of a running fetch.
 
     size: bytes, None while unknown. etag: with quotes, made of the strongest promised hash, or empty.

@@ -5,8 +5,9 @@ counted. It is for the operator of the data folder, who may read all that is in 
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from gateway.addressed import Addressed
 from gateway.errors import Invalid, RepositoryUnknown
@@ -17,8 +18,7 @@ from gateway.services import Services
 _OPERATOR = Actor(ActorKind.SERVICE, 0, "operator")
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """One file that was wanted. size: bytes, 0 where it could not be had; why: then, in words."""
 
     name: str

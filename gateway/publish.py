@@ -7,8 +7,9 @@ one transaction, then audit. A client is told of success only after all of it, s
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gateway import listings
 from gateway.errors import Blocked, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
@@ -29,8 +30,7 @@ from gateway.store.rows import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
+class NewFile(Struct, frozen=True):
     """A file to publish. `upload` is finished but not yet kept; `attachments`: kind → (bytes, content type).
 
     hashes: algorithm → hex of everything that the adapter's documents promise, sha256 among them.

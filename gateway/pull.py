@@ -10,10 +10,11 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from isal import igzip
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway import listings
 from gateway.documents import Parse
@@ -35,8 +36,7 @@ T = TypeVar("T")
 _BIG = 256 * 1024  # bytes of a document from which parsing and rendering leave the loop
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """What an adapter made of a listing. weak: the ETag shall be weak (a proxy may compress the body).
 
     etag: with its quotes, where the protocol says what it is made of; it must name body and form. is_ranged: see Page.
@@ -50,8 +50,7 @@ class Rendered:
     is_ranged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a listing comes from: hosted rows as of a revision, or a held document."""
 
     layer: Layer

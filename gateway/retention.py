@@ -8,9 +8,10 @@ what is attached to something that stays, is reached.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.errors import ConfigInvalid
 from gateway.store.graph_rows import Letting, NodeRow, PointerRow, Snapshot
@@ -22,8 +23,7 @@ Attached = Callable[[str], str | None]
 """The digest of the node that a tag belongs to by its name (a signature's), or None for a tag of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule; None: not said."""
 
     tags: tuple[str, ...] = ("*",)

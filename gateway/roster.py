@@ -14,10 +14,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.documents import Held
 from gateway.errors import Blocked, FileUnknown, GatewayError, StoreTrouble, UpstreamCorrupt, UpstreamTrouble
@@ -40,8 +41,7 @@ _TROUBLE = (UpstreamTrouble, UpstreamCorrupt, Blocked)
 _log = structlog.stdlib.get_logger("roster")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What a list says of a package. labels: of its versions, joined as the list has them. mark: of its listing."""
 
     labels: str
@@ -86,8 +86,7 @@ class RosterFormat(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Book:
+class Book(Struct):
     """What a process knows of one ledger: entries of the names that change here, and hashes of all others, sorted,
     with those of their marks.
     """
@@ -127,8 +126,7 @@ class Book:
         return at if at < len(self.others) and self.others[at] == wanted else None
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(Struct, frozen=True):
     """What a list that somebody may have seen says of a name. since: when it came to be, POSIX seconds."""
 
     since: float
@@ -139,8 +137,7 @@ class Promise:
         return hash(mark) == self._mark
 
 
-@dataclass(slots=True)
-class _Wanted:
+class _Wanted(Struct):
     """What the list should say. hosted: of hosted names that changed. upstream: of all names of upstreams, None where
     nothing changed there. is_signed: their lists came with digests. rows: every hosted name.
     """
@@ -152,8 +149,7 @@ class _Wanted:
     rows: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """An edition as one actor sees it. `key` names its content; hides: None where nothing is left out."""
 
     edition: Edition

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from cachetools import LRUCache, TTLCache
+from msgspec import Struct, field
 
 from gateway.config import Config
 from gateway.denials import Denials
@@ -40,8 +40,7 @@ def _size_of_page(page: Page) -> int:
     return len(page.body) + len(page.gzip or b"") + 500
 
 
-@dataclass(slots=True)
-class Memos:
+class Memos(Struct):
     """What this process keeps ready, bounded: rendered pages by bytes, rights by number, one book for each ledger.
 
     answers: what upstreams said to questions that are no documents, for some minutes, by bytes; keys are digests.
@@ -62,8 +61,7 @@ class Memos:
         return cls(LRUCache(memory, getsizeof=_size_of_page))
 
 
-@dataclass(slots=True)
-class Services:
+class Services(Struct):
     """Stores, pipelines and configuration of one worker.
 
     fetched: told of bytes from upstreams (type, repository, bytes). touched: cached blobs that were used since the last

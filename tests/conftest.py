@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import HealthCheck, settings
 from yarl import URL
 
 from gateway.adapter import load_adapters
@@ -19,6 +20,10 @@ from gateway.compose import prepare
 from gateway.config import Config, LogConfig, RepositoryConfig, ServerConfig, UpstreamConfig
 from gateway.model import ActorKind, RepositoryKey, Scope, Visibility
 from gateway.services import Services
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def free_port() -> int:

@@ -4,10 +4,10 @@ Nothing is rewritten: the bytes are kept as they came. Unknown fields and media 
 (image-spec, "Extensibility"); what must hold is that every digest is one, and that body and header agree.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from adapters.container import names
 from adapters.container.wire import DOCKER_INDEX, OCI_INDEX
@@ -20,8 +20,7 @@ _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 _IN_TOTO = "application/vnd.in-toto+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """What a manifest names. blobs: config and layers; nodes: what an index lists; loose: what need not be here."""
 
     media_type: str

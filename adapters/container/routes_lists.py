@@ -1,10 +1,10 @@
 """Lists: tags of an image, what refers to a manifest, and the names of all images."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from adapters.container.common import MOST, address, headers, image
 from adapters.container.names import TYPE, parse_digest

@@ -6,8 +6,9 @@ below a repository. A scope that names something foreign asks for nothing, and i
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from adapters.container.names import ALIASES, TYPE, check_name
 from gateway.adapter import Challenged
@@ -22,8 +23,7 @@ CATALOG = Asked("", "", frozenset({Scope.READ}))
 _NAMED = re.compile(r"v2/(?P<name>.+)/(?P<kind>manifests|blobs/uploads|blobs|tags|referrers)(?:/|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One scope as a client wrote it, and what it asks for."""
 
     name: str

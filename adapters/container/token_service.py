@@ -6,10 +6,11 @@ and ends with it.
 """
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
 
 from adapters.container.names import TYPE
 from adapters.container.scopes import CATALOG, Wanted, parse_scopes, render_scope

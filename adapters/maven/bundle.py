@@ -12,9 +12,10 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from adapters.maven import deploy, names, wire
 from adapters.maven.contents import inspect
@@ -40,8 +41,7 @@ _UNREADABLE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError)
 _WAITING, _DONE, _FAILED = "VALIDATED", "PUBLISHED", "FAILED"
 
 
-@dataclass(slots=True)
-class _Checked:
+class _Checked(Struct):
     """A bundle's files, kept but not published, by package. errors: what is wrong, by path."""
 
     files: dict[str, list[NewFile]] = field(default_factory=lambda: defaultdict(list))

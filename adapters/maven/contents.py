@@ -2,9 +2,10 @@
 
 import zipfile
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from adapters.maven.markup import MAX_METADATA, MAX_POM, Pom, parse_pom, plugin_prefix
 from adapters.maven.names import FileName, Spot
@@ -16,8 +17,7 @@ _ZIP = (b"PK\3\4", b"PK\5\6")
 _PLUGIN = "META-INF/maven/plugin.xml"
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """Facts of a file, and of its package where the file says something of that."""
 
     facts: dict[str, Any] = field(default_factory=dict)

@@ -6,10 +6,10 @@ real document has, and anything that is not well-formed is Invalid; entities can
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import Any
 
 from lxml import etree
+from msgspec import Struct, field
 
 from gateway.errors import Invalid
 
@@ -22,8 +22,7 @@ _LONGEST_TEXT = 4096  # bytes of an element that is wanted; longer ones are cut
 Leave = Callable[[tuple[str, ...], str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Pom:
+class Pom(Struct, frozen=True):
     """What we need of a POM. Values that it inherits from its parent are None."""
 
     group: str | None
@@ -34,8 +33,7 @@ class Pom:
     parent: tuple[str, str, str] | None
 
 
-@dataclass(slots=True)
-class Metadata:
+class Metadata(Struct):
     """What a metadata document says, whatever its level. plugins: (artifact, prefix, name)."""
 
     group: str | None = None

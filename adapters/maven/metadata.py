@@ -8,10 +8,11 @@ deployer's own metadata named it, or nothing came for a minute. A snapshot build
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from xml.sax.saxutils import escape
+
+from msgspec import Struct
 
 from adapters.maven import names
 from adapters.maven.names import FileName, Kind, Spot
@@ -26,8 +27,7 @@ _BESIDES = frozenset({"pom", "module", "asc", "sigstore", "sigstore.json"})
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(Struct, frozen=True):
     """A plugin of a group."""
 
     artifact: str
@@ -35,8 +35,7 @@ class Plugin:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(Struct, frozen=True):
     """A snapshot build that is whole; stamp and number are empty for a literal one."""
 
     stamp: str

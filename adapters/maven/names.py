@@ -6,8 +6,10 @@ ids may begin with digits and versions may hold none. Layout: `G/A/V/A-V[-classi
 """
 
 import re
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.maven.versions import SNAPSHOT
 from gateway.errors import Invalid
@@ -36,8 +38,7 @@ class Kind(StrEnum):
     ROOT = "root"  # one of the well-known files at the root
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """What a path names. checksum: the algorithm, for the sidecar of what the rest says. folder: of a METADATA."""
 
     kind: Kind
@@ -73,8 +74,7 @@ class Spot:
         return None if suffix is None else self.filename.removesuffix(suffix)
 
 
-@dataclass(frozen=True, slots=True)
-class FileName:
+class FileName(Struct, frozen=True):
     """What the name of an artifact says. stamp, number: of a unique snapshot, else empty and 0."""
 
     classifier: str

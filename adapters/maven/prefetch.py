@@ -7,7 +7,8 @@ one), without mediation between them: a few versions too many are cached, none t
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from adapters.maven import names, wire
 from adapters.maven.markup import MAX_POM

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from adapters.maven.markup import MAX_POM, read_events
 from gateway.errors import Invalid
@@ -20,8 +22,7 @@ _CLASSIFIERS = {"test-jar": "tests", "ejb-client": "client", "java-source": "sou
 _ROUNDS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(Struct, frozen=True):
     """One dependency as written; empty where it says nothing."""
 
     group: str
@@ -51,8 +52,7 @@ class Dependency:
         return f"{self.artifact}-{self.version}{suffix}.{_EXTENSIONS.get(self.type, self.type)}"
 
 
-@dataclass(slots=True)
-class Project:
+class Project(Struct):
     """What a POM says, or, once it `inherits`, what it means."""
 
     group: str = ""

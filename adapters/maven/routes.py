@@ -6,8 +6,9 @@ for all the same is made of the same hashes, so the two cannot differ.
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from adapters.maven import browse, bundle, deploy, metadata, names
 from adapters.maven.markup import MAX_METADATA, parse_metadata

@@ -9,10 +9,10 @@ which advisory is about which of them, only the upstream's answer as a whole say
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from adapters.npm import names
 from gateway.errors import Blocked, Invalid, UpstreamCorrupt, UpstreamTrouble
@@ -32,8 +32,7 @@ Asked = dict[str, list[str]]
 """Name → versions, sorted, none twice."""
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """Advisories by name, and who could not be asked: names of upstreams, or of packages whose owner is not known."""
 
     advisories: dict[str, msgspec.Raw] = field(default_factory=dict)

@@ -8,11 +8,10 @@ the bytes, and its claims only have to agree with them. What a hosted package's 
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from adapters.npm import names, semver
 from adapters.npm.packument import hashes_of, integrity_of
@@ -66,8 +65,7 @@ class Sent(Struct):
     users: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Struct, frozen=True):
     """A Sigstore bundle as the client sent it, and what kind of statement it holds."""
 
     bundle: bytes
@@ -75,8 +73,7 @@ class Provenance:
     predicate_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """One version to publish. `dist` and `length` are what the client claims of the tarball."""
 
     package: str
@@ -95,8 +92,7 @@ class Release:
         return names.tarball(self.package, self.version)
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """A release whose claims agree with its bytes: what goes into the catalogue."""
 
     manifest: dict[str, Any]

@@ -6,9 +6,10 @@ Publishing and staging begin here. Nothing is kept unless the caller says so.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from adapters.npm import names, publishing, tarball
 from adapters.npm.intake import Scanner
@@ -22,8 +23,7 @@ _DOCUMENT_LIMIT = 32 * 1024 * 1024  # bytes beside the tarball: a packument that
 _ALGORITHMS = ("sha256", "sha1", "sha512")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """What a client PUT. `upload` and `tarball_name` are None where it carried no tarball."""
 
     sent: publishing.Sent
@@ -31,8 +31,7 @@ class Received:
     upload: Upload | None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A release that is as it should be. hashes: of the tarball, by algorithm."""
 
     release: publishing.Release

@@ -1,7 +1,8 @@
 """Reading packages: packuments, versions, tarballs, tags, and the table of all npm routes."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from adapters.npm import names, render, routes_account, routes_publish, routes_query, routes_stage, routes_team
 from adapters.npm.addresses import package_of, routes

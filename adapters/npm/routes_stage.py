@@ -4,10 +4,11 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from adapters.npm.addresses import package_of, routes
 from adapters.npm.publishing import Provenance, Release, Sealed

@@ -4,11 +4,11 @@ Pure. Hosted packages are matched here and come first; an upstream's page is onl
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Struct
 
 from adapters.npm import names, semver
 from adapters.npm.packument import manifest_of
@@ -19,8 +19,7 @@ _QUALIFIERS = frozenset({"author", "maintainer", "scope", "keywords", "is", "not
 MAX_SIZE = 250
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A search. words: all must be found somewhere. qualifiers: name → values. size, start: the page that is wanted."""
 
     text: str

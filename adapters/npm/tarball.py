@@ -6,12 +6,12 @@ is whatever could be read in two ways (two package.json, bytes behind the end). 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import msgspec
 from isal import isal_zlib
+from msgspec import Struct, field
 
 from gateway.errors import Invalid, TooLarge
 
@@ -23,16 +23,14 @@ _MAX_MANIFEST = 4 * 1024 * 1024
 _REGULAR, _LINKS, _FOLDER = b"\x0007", b"12", b"5"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How much one tarball may hold: bytes when unpacked, and entries."""
 
     unpacked_size: int = 2 * 1024**3
     entries: int = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """What is in a tarball. `manifest`: its package.json. `unpacked_size`: bytes of all files together."""
 
     manifest: dict[str, Any]
@@ -42,8 +40,7 @@ class Contents:
     has_gyp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """One header of a tar. `size`: bytes of content that follow it."""
 
     name: str
@@ -52,8 +49,7 @@ class _Entry:
     target: str = ""
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """What was seen so far."""
 
     manifest: bytes | None = None

@@ -5,9 +5,9 @@ are `1.0.0-RC` and `1.0.0-rc+build` (nuget.md §2). Whatever gates, stores or as
 """
 
 import re
-from dataclasses import dataclass
-from functools import total_ordering
 from typing import Self
+
+from msgspec import Struct
 
 from gateway.errors import Invalid
 
@@ -35,9 +35,7 @@ def is_id(package: str) -> bool:
     return len(package) <= MAX_ID and _ID.fullmatch(package) is not None
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
-class Version:
+class Version(Struct, frozen=True, eq=False):
     """A version: four numbers, labels of a prerelease as written, and build metadata, which counts for nothing."""
 
     numbers: tuple[int, int, int, int]
@@ -92,12 +90,14 @@ class Version:
     def __lt__(self, other: "Version") -> bool:
         return self._order() < other._order()
 
+    def __le__(self, other: "Version") -> bool:
+        return self._order() <= other._order()
+
     def __hash__(self) -> int:
         return hash(self._order())
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """What a dependency accepts; None on a side means no bound."""
 
     lower: Version | None = None

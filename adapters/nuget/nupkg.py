@@ -8,10 +8,11 @@ import stat
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from adapters.nuget import nuspec
 from gateway.errors import Invalid
@@ -28,8 +29,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, LookupError, RuntimeError)
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """What a package holds. text: the nuspec's bytes. embedded: `icon`, `readme`, `license` → (bytes, content type).
 
     members: path as the client reads it → bytes when inflated, as the directory claims.

@@ -4,10 +4,11 @@ Pure. The document comes from a stranger: no document type, no entities, a bound
 left out. The file itself is kept and served as it is, so nothing is lost here.
 """
 
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+
+from msgspec import Struct
 
 from adapters.nuget.names import Range, Version, is_id
 from gateway.errors import Invalid
@@ -19,8 +20,7 @@ _MAX_DEPENDENCIES = 5000
 _TEXTS = ("title", "authors", "description", "summary", "copyright", "language")
 
 
-@dataclass(frozen=True, slots=True)
-class Nuspec:
+class Nuspec(Struct, frozen=True):
     """What a nuspec says. id: as written. entry: the members of a registration's `catalogEntry` that come from it.
 
     files: `icon`, `readme`, `license` → the member of the archive that holds it.

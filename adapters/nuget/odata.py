@@ -5,9 +5,10 @@ Pure. Everything that comes from a package is escaped, and freed of what XML 1.0
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+
+from msgspec import Struct
 
 from adapters.nuget.names import Range, Version
 from adapters.nuget.registration import display_id, is_listed, is_semver2, package_hash, packages, published
@@ -69,8 +70,7 @@ _TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One version, with the properties that a feed shows and a filter may ask for."""
 
     id: str

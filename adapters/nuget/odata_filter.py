@@ -7,8 +7,9 @@ show too much.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from adapters.nuget.names import Version
 from gateway.errors import Invalid
@@ -42,8 +43,7 @@ PROPERTIES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """A filter that can be asked. id: the one package that can pass it, in lower case, or empty."""
 
     accepts: Callable[[Item], bool]
@@ -62,8 +62,7 @@ def parse(text: str) -> Filter:
     return Filter(lambda item: node.value(item) is True, node.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Struct, frozen=True):
     """Part of a filter. property: the name of a plain property; literal: of a plain text; id: see Filter."""
 
     value: Value

@@ -13,10 +13,10 @@ A listing's facts hold `pages`, the addresses of pages that a registration does 
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from adapters.nuget import names
 from adapters.nuget.names import Range, Version

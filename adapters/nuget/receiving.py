@@ -6,9 +6,10 @@ What is inside decides id and version; file names and form fields count for noth
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from adapters.nuget import nupkg
 from gateway.errors import Forbidden, Invalid
@@ -23,8 +24,7 @@ _FORM_OVERHEAD = 1024**2  # bytes that a form may have beside its package
 _ALGORITHMS = ("sha256", "sha512")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A package that is as it should be, on disk, not yet published."""
 
     contents: nupkg.Contents

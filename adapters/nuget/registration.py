@@ -6,10 +6,10 @@ the third has all. Up to 127 versions stand in the index, more of them in pages 
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from adapters.nuget import names
 from adapters.nuget.names import Range, Version
@@ -22,8 +22,7 @@ _KEPT_OUT = {"packageTypes"}
 _URLS = {"icon": "iconUrl", "readme": "readmeUrl", "license": "licenseUrl"}
 
 
-@dataclass(frozen=True, slots=True)
-class Hive:
+class Hive(Struct, frozen=True):
     """One view. base: the address of the repository, ending in a slash. path: below it, with its slash."""
 
     base: str

@@ -1,8 +1,9 @@
 """Reading packages: the service index, the flat container, registrations; and the table of all NuGet routes."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from adapters.nuget import (
     names,

@@ -6,11 +6,11 @@ and its addresses become ours.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Struct
 
 from adapters.nuget import names
 from adapters.nuget.names import Version
@@ -27,8 +27,7 @@ _NAMES = re.compile(r"[a-z0-9_]+(?:[.-][a-z0-9_]+)*")
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A search. words: all must be found somewhere. fields: name → values. package_type: lower case, empty for any."""
 
     text: str
@@ -49,8 +48,7 @@ class Query:
         return _NAMES.findall(self.text.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A package that a search shows: the versions that the query may see, ascending, never none."""
 
     listing: Listing

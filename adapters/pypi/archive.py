@@ -11,8 +11,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from adapters.pypi import names
 from adapters.pypi.archive_tar import TarMember, read_tar_gz
@@ -30,8 +31,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, LookupError, RuntimeError)
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """What an archive holds. metadata: METADATA or PKG-INFO verbatim. members: file names, in order.
 
     texts: small files that strict checks look at, by name. is_sparse: a tar with sparse members.

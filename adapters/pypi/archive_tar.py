@@ -7,11 +7,11 @@ Python's tarfile decides what members there are, as pip will; what it may read i
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from isal import igzip, isal_zlib
+from msgspec import Struct
 
 from gateway.errors import Invalid
 
@@ -24,8 +24,7 @@ _BROKEN = (tarfile.TarError, zlib.error, _ISAL_ERROR, EOFError, OSError, ValueEr
 _open_gzip: Callable[..., BinaryIO] = igzip.open
 
 
-@dataclass(frozen=True, slots=True)
-class TarMember:
+class TarMember(Struct, frozen=True):
     """One member. link: where a link points, else None. body: only of files that were to be kept."""
 
     name: str

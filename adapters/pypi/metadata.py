@@ -6,8 +6,9 @@ parser guesses at encodings and slows down on hostile headers. Packaging user gu
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from adapters.pypi import names
 from gateway.errors import Invalid, NameMismatch
@@ -40,8 +41,7 @@ _LISTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """What a distribution says of itself.
 
     fields: header name in lower case with `_` → text, or a list of texts for headers that may repeat.

@@ -6,10 +6,10 @@ distribution format".
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from gateway.errors import Invalid
@@ -30,8 +30,7 @@ _WHEEL = re.compile(  # name, version, build, python, abi, platform
 _LONGEST = 255
 
 
-@dataclass(frozen=True, slots=True)
-class FileName:
+class FileName(Struct, frozen=True):
     """What a file's name says. version: in PEP 440's canonical spelling. python: the wheel's tag, or `source`."""
 
     kind: Kind

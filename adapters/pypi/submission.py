@@ -5,7 +5,8 @@ and dropped, since the archive's own METADATA is the truth. Upload API (warehous
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from adapters.pypi import names
 from gateway.errors import DigestMismatch, Gone, Invalid, NameMismatch, TooLarge
@@ -34,8 +35,7 @@ _ALL_FIELDS = 32 * 1024**2  # bytes of everything but the file
 _ACTIONS = frozenset({"submit", "submit_pkg_info", "doc_upload", "verify"})
 
 
-@dataclass(slots=True)
-class Submission:
+class Submission(Struct):
     """The parts that came so far. filename: of the `content` part, None before it began."""
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -89,8 +89,7 @@ class Submission:
             self.fields[self._name] = self._body.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What the form claims that the file is. `package` is canonical."""
 
     package: str

@@ -5,10 +5,11 @@ rest of the body first, since twine and uv would otherwise show a broken connect
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from adapters.pypi import names, strict
 from adapters.pypi.archive import read_archive
@@ -162,8 +163,7 @@ def _inspect(path: Path, claim: Claim, *, is_strict: bool) -> tuple[bytes, Metad
     return contents.metadata, metadata
 
 
-@dataclass(slots=True)
-class _Described:
+class _Described(Struct):
     """A file's facts and attachments. A wheel's metadata is served as its sidecar; an sdist's is only for us."""
 
     facts: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,8 @@ contains (the standard library's parser raises or slows down on hostile input). 
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _MARK = re.compile(r"<!--|<(a|base|meta|script|style)(?=[\s/>])", re.IGNORECASE)
 _SPACE = re.compile(r"[\s/]*")
@@ -16,8 +17,7 @@ _EQUALS = re.compile(r"\s*=\s*")
 _BARE = re.compile(r"[^\s>]*")
 
 
-@dataclass(slots=True)
-class HtmlPage:
+class HtmlPage(Struct):
     """The attributes of every anchor that has an `href`; the first `<base href>`; `pypi:` metas by name."""
 
     anchors: list[dict[str, str]] = field(default_factory=list)

@@ -7,12 +7,12 @@ leaves the upstream's own hosts. Simple repository API; nothing here does I/O.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import msgspec
+from msgspec import Struct, field
 
 from adapters.pypi import names
 from adapters.pypi.wire_html import HtmlPage, read_html
@@ -163,8 +163,7 @@ def _html_metadata(value: str | None) -> Any:
     return algorithm.strip().lower() == "true"
 
 
-@dataclass(slots=True)
-class _Context:
+class _Context(Struct):
     """What is the same for all entries of one page. `seen`: scheme and authority → whether a file may come from it."""
 
     package: str

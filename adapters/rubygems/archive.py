@@ -6,9 +6,10 @@ inflated up to a limit. A gem with anything else in it (a link, a folder, a seco
 
 import hashlib
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from adapters.rubygems import names
 from adapters.rubygems.spec import Spec, read_spec
@@ -24,8 +25,7 @@ _CHECKED = ("metadata.gz", "data.tar.gz")
 _ALGORITHMS = {"SHA1": hashlib.sha1, "SHA256": hashlib.sha256, "SHA512": hashlib.sha512}
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """One file of the tar. hashes: algorithm → hex; body: None for the data."""
 
     hashes: dict[str, str]

@@ -7,8 +7,9 @@ back from each to the next without a word.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from adapters.rubygems import names
 from adapters.rubygems.compact import (

@@ -5,8 +5,9 @@ must not differ by case alone meets at its `gate`. Versions compare as Gem::Vers
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from gateway.errors import Invalid
 
@@ -24,8 +25,7 @@ _LONGEST_VERSION = 200
 Segment = tuple[int, int | str]
 
 
-@dataclass(frozen=True, slots=True)
-class GemName:
+class GemName(Struct, frozen=True):
     """What a file's name says: name, version and platform (`ruby` where it names none)."""
 
     name: str

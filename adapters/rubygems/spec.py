@@ -6,8 +6,9 @@ bytes name. What goes into lines of the compact index can break none: no separat
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from adapters.rubygems import names
 from gateway.errors import Invalid
@@ -20,8 +21,7 @@ _LONGEST = 512 * 1024  # characters of any one text
 _EPOCH = (1970, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(Struct, frozen=True):
     """One half of a requirement: `>= 1.0`."""
 
     operator: str
@@ -31,15 +31,13 @@ class Clause:
 ANY = (Clause(">=", "0"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(Struct, frozen=True):
     name: str
     clauses: tuple[Clause, ...]
     is_runtime: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """What the index, the gemspec and the JSON views are made of. day: year, month and day of the gem."""
 
     name: str

@@ -10,10 +10,10 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache, TTLCache
+from msgspec.structs import replace
 
 from gateway.auth import access, passes, passwords, tokens
 from gateway.auth.credential import Credential

@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.model import Asked, Scope
 from gateway.store.database import Database
@@ -23,8 +24,7 @@ _SEAL = 16  # bytes of the HMAC that are kept
 _LONGEST = 6000  # characters; header lines end at 8190 in many servers and proxies
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(Struct, frozen=True):
     """What is sealed. token: sha256 of the token it stands for, or empty; actor, name: who used a password, or 0.
 
     audience: the adapter that it was issued for. expires_at: POSIX seconds.

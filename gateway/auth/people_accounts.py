@@ -1,6 +1,6 @@
 """Users and service accounts: made, changed and removed by administrators; a password by its owner."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gateway.auth import passwords
 from gateway.auth.acting import Acting

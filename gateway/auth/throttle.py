@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from cachetools import LRUCache
+from msgspec import Struct
 
 from gateway.errors import Throttled
 
 _MAX_ADDRESSES = 10_000
 
 
-@dataclass(slots=True)
-class _Failures:
+class _Failures(Struct):
     """Failures since `started`."""
 
     started: float

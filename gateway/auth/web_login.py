@@ -8,7 +8,8 @@ have been sent by somebody else (RFC 8628 §5.4). Nothing is approved by merely 
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.auth import tokens
 from gateway.errors import Forbidden, Unknown
@@ -25,16 +26,14 @@ _SCOPES = frozenset({Scope.READ, Scope.WRITE, Scope.DELETE})
 _LONGEST_NAME = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """link: what follows LOGIN_PATH in the address that the person opens. poll: the client's secret."""
 
     link: str
     poll: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A login that waits for approval: what the client called itself, where it asked from, and when (POSIX seconds)."""
 
     client: str

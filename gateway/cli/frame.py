@@ -10,11 +10,12 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from msgspec import Struct
 
 from gateway import config as configuration
 from gateway.cli.output import complain
@@ -42,8 +43,7 @@ _ConfigOption = Annotated[
 _DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data folder, instead of the file's.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """An opened data folder, with the stores that commands work on."""
 
     config: Config

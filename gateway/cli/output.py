@@ -1,7 +1,8 @@
 """How commands speak: tables and progress for people on a terminal, plain lines for programs.
 
 Standard output holds the answer and nothing else; remarks and complaints go to standard error. What was written by
-others (names of tokens, e-mail addresses) cannot steer the terminal.
+others (names of tokens, e-mail addresses) cannot steer the terminal. Rich is imported where it draws: `serve` never
+does.
 """
 
 import sys
@@ -10,10 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from gateway.errors import Invalid
 
@@ -45,6 +42,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         for row in cells:
             sys.stdout.write("\t".join(row) + "\n")
         return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         shown.add_column(column, overflow="fold")
@@ -66,6 +67,9 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield _plain_progress(title)
         return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None)

@@ -8,7 +8,8 @@ import asyncio
 import copy
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.errors import DigestMismatch, GatewayError, StoreTrouble, UpstreamCorrupt, UpstreamTrouble
 from gateway.model import Digest
@@ -29,8 +30,7 @@ Judge = Callable[[Mapping[str, str]], Awaitable[None]]
 """Told of all computed hashes before the blob is kept; raises for bytes that must not be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What the first asker of a key wants done. hashes, size: promised. known: see `Spools.open`."""
 
     hashes: Mapping[str, str]

@@ -5,14 +5,14 @@ A *node* is a document that is named by its digest and names blobs and other nod
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gateway.model import Digest
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRow:
+class LinkRow(Struct, frozen=True):
     """A blob that may be read through a package. digest: as it was pushed; sha256: the name of its bytes."""
 
     digest: str
@@ -21,8 +21,7 @@ class LinkRow:
     seen_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRow:
+class NodeRow(Struct, frozen=True):
     """A node. subject: digest of the node that it is attached to, or empty. facts: the adapter's own."""
 
     digest: str
@@ -36,8 +35,7 @@ class NodeRow:
     pulled_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PointerRow:
+class PointerRow(Struct, frozen=True):
     """A tag. moved_by: the actor, and the token it used."""
 
     name: str
@@ -46,8 +44,7 @@ class PointerRow:
     moved_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class NewNode:
+class NewNode(Struct, frozen=True):
     """A node to publish, whose bytes are already in the hosted store.
 
     blobs, nodes: digests that must be there: blobs as links, nodes as nodes or as links. loose: digests that it names
@@ -61,8 +58,7 @@ class NewNode:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A tag that is about to leave the node it points to. named: everything that the new node names."""
 
     pointer: PointerRow
@@ -72,8 +68,7 @@ class Move:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Letting:
+class Letting(Struct, frozen=True):
     """What a retention rule lets go of one package: tags by name, nodes by digest."""
 
     package: str
@@ -81,8 +76,7 @@ class Letting:
     nodes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The whole graph of one package. edges: digest of a node → digests that it names."""
 
     package: str

@@ -17,12 +17,12 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from isal import isal_zlib
+from msgspec import Struct, field
 
 from gateway.errors import StoreTrouble
 
@@ -31,8 +31,7 @@ _LARGE = 64 * 1024  # bytes from which the faster compressor is worth its poorer
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # RFC 1952 §2.3: no time, no name, any system
 
 
-@dataclass(frozen=True, slots=True)
-class Edition:
+class Edition(Struct, frozen=True):
     """A ledger as of one append. md5, sha256: of its `size` bytes, raw. packed: bytes of the compressed form without
     its end. marks: what its owner noted with it. base: bytes that it began with. moment: of the append, POSIX seconds.
     """
@@ -76,8 +75,7 @@ class _Head(msgspec.Struct):
     base: int = 0
 
 
-@dataclass(slots=True)
-class _State:
+class _State(Struct):
     """The running digests over what this process has read."""
 
     head: _Head

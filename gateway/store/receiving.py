@@ -7,8 +7,9 @@ shows in the end. Nothing here writes files or judges digests.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.errors import UpstreamCorrupt, UpstreamTrouble
 from gateway.store.writing import BatchWriter
@@ -35,8 +36,7 @@ Fetch = Callable[[int], AbstractAsyncContextManager[Incoming]]
 """Begins to get the bytes from an offset on; raises errors of `gateway.errors` only."""
 
 
-@dataclass(slots=True)
-class Body:
+class Body(Struct):
     """What has come so far. size: the complete size as promised or told, None while nobody said it.
 
     position: offset behind the last byte that was taken. max_size: bytes that no body may exceed.

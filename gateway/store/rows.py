@@ -4,15 +4,15 @@ Times are POSIX seconds unless a field says RFC 3339. Blobs are named by their s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gateway.model import ActorKind, Digest, File, OwnerMode, Scope, TokenLimits
 
 
 # ── packages ─────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
-class PackageRow:
+class PackageRow(Struct, frozen=True):
     """A name in a repository. `origin`: the upstream that owns it, or empty. `revision` rises with every change."""
 
     id: int
@@ -25,8 +25,7 @@ class PackageRow:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """Bytes in the hosted store that belong to a file: its metadata, signature or provenance."""
 
     digest: Digest
@@ -34,8 +33,7 @@ class Attachment:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostedPackage:
+class HostedPackage(Struct, frozen=True):
     """Everything published under one name, in the order of publishing.
 
     files: the live ones. attachments: filename → kind → attachment. tombstones: names of deleted files, never to be
@@ -54,8 +52,7 @@ class HostedPackage:
         return next((file for file in self.files if file.filename == filename), None)
 
 
-@dataclass(frozen=True, slots=True)
-class NewFileRow:
+class NewFileRow(Struct, frozen=True):
     """A file whose bytes are already in the hosted store. `uploaded_at` is RFC 3339; hashes are lower-case hex.
 
     is_movable: other bytes may take its place under the same name, even once it was deleted.
@@ -72,8 +69,7 @@ class NewFileRow:
     is_movable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """Changes to a hosted package, done together or not at all.
 
     facts: the new document-level facts, or None to keep them. tags: tag → version, None deletes the tag.
@@ -90,16 +86,14 @@ class Edit:
     forget_files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """The outcome of a commit. `created`: whether any file is new; False when all were there with the same bytes."""
 
     created: bool
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class PackageSummary:
+class PackageSummary(Struct, frozen=True):
     """One line of a list of packages.
 
     versions: that are hosted. files, bytes: of live hosted and of cached files. latest_upload: RFC 3339 or None.
@@ -115,8 +109,7 @@ class PackageSummary:
     latest_upload: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StagedRow:
+class StagedRow(Struct, frozen=True):
     """A version that waits for approval; its bytes are in the hosted store."""
 
     id: str
@@ -131,8 +124,7 @@ class StagedRow:
 
 
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
+class DocumentRow(Struct, frozen=True):
     """An upstream's document. `digest` names its raw bytes in the cache store; None for a negative entry.
 
     status: 200, or 404/410 for a negative entry. fetched_at: when these bytes were last confirmed. max_age: seconds.
@@ -152,8 +144,7 @@ class DocumentRow:
     max_age: float
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentsSummary:
+class DocumentsSummary(Struct, frozen=True):
     """What is kept of one upstream. `oldest`: when the least recently confirmed document was confirmed, or None."""
 
     upstream: str
@@ -164,8 +155,7 @@ class DocumentsSummary:
     oldest: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class CachedFile:
+class CachedFile(Struct, frozen=True):
     """A file of an upstream whose verified bytes are in the cache store."""
 
     digest: Digest
@@ -176,8 +166,7 @@ class CachedFile:
 
 
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
-class ActorRow:
+class ActorRow(Struct, frozen=True):
     """A user or a service. The password's hash never leaves `People.password_of`."""
 
     id: int
@@ -190,15 +179,13 @@ class ActorRow:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class OrganisationRow:
+class OrganisationRow(Struct, frozen=True):
     id: int
     name: str
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRow:
+class MemberRow(Struct, frozen=True):
     """Somebody in an organisation (`role` owner or member) or in a team (`role` member)."""
 
     actor_id: int
@@ -206,16 +193,14 @@ class MemberRow:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class TeamRow:
+class TeamRow(Struct, frozen=True):
     id: int
     organisation_id: int
     organisation: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRow:
+class TokenRow(Struct, frozen=True):
     """A token without its secret; `hint` is its first characters. Empty tuples do not narrow."""
 
     id: int
@@ -235,8 +220,7 @@ class TokenRow:
         return TokenLimits(self.id, self.scopes, self.repositories, self.packages, self.cidrs, self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
-class GrantRow:
+class GrantRow(Struct, frozen=True):
     """A role given on patterns of `type/owner/name` and of the canonical package name.
 
     subject_kind: user, service, team, anonymous (everybody) or everyone (signed in). subject_id: of the actor or team.
@@ -252,8 +236,7 @@ class GrantRow:
     cidr: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(Struct, frozen=True):
     """What an actor has been given, before a token narrows it.
 
     organisations: name → role. teams: ids. grants: only those that apply to this actor, those for anonymous and
@@ -266,8 +249,7 @@ class Rights:
     grants: tuple[GrantRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True):
     """A short-lived secret, keyed by its sha256 hex: a dashboard session, a web login, the first-start claim."""
 
     sha256: str
@@ -278,8 +260,7 @@ class SessionRow:
 
 
 # ── observation ──────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True):
     """Who did what, where, from which address. `id` is 0 until it is written."""
 
     at: float
@@ -293,8 +274,7 @@ class AuditEntry:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficRow:
+class TrafficRow(Struct, frozen=True):
     """Sums over one minute (POSIX seconds // 60). `buckets`: upper bound in milliseconds → requests."""
 
     minute: int

@@ -11,9 +11,10 @@ goes on. A fetch that fails leaves nothing. Nothing here knows what an upstream 
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct, field
 
 from gateway.errors import StoreTrouble
 from gateway.model import Digest
@@ -23,8 +24,7 @@ from gateway.store.receiving import Fetch
 from gateway.store.spool_files import Lock, SpoolFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """What was promised about a file: algorithm → lower-case hex, and its size in bytes or None.
 
     algorithms: further ones to compute, for whoever judges or records the bytes.

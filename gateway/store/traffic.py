@@ -1,9 +1,9 @@
 """Traffic in sums per minute. Each worker adds what it counted; rows of the same minute and repository add up."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, delete
 from sqlalchemy.dialects.sqlite import insert as upsert
 

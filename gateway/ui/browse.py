@@ -1,7 +1,8 @@
 """Repositories and packages, as far as the actor may read them, and how to set a client up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.adapter import SnippetContext
 from gateway.errors import GatewayError, PackageUnknown
@@ -11,8 +12,7 @@ from gateway.ui.call import UiCall
 from gateway.web.answers import Answer
 
 
-@dataclass(slots=True)
-class RepositoryLine:
+class RepositoryLine(Struct):
     """One line of the list of repositories."""
 
     repository: Repository
@@ -22,8 +22,7 @@ class RepositoryLine:
     cached_bytes: int = 0
 
 
-@dataclass(slots=True)
-class Version:
+class Version(Struct):
     """The files of one version, in the order of publishing, and the tags that point at it."""
 
     name: str

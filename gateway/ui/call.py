@@ -6,12 +6,12 @@ for; nothing else hands out a form of a signed-in person.
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
+from msgspec import Struct
 
 from gateway.adapter import Adapter
 from gateway.auth.accounts import Accounts
@@ -32,8 +32,7 @@ CSRF_FIELD = "csrf"
 _LONGEST_FORM = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class UiServices:
+class UiServices(Struct, frozen=True):
     """What the dashboard works with; `adapters` by type."""
 
     services: Services
@@ -57,8 +56,7 @@ class UiServices:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """Where a request came from and went to.
 
     path: decoded and guarded. actor: from its Authorization header, nobody without one. address: the client's.
@@ -193,8 +191,7 @@ class UiCall:
             raise Forbidden("another site sent this form")
 
 
-@dataclass(frozen=True, slots=True)
-class UiRoute:
+class UiRoute(Struct, frozen=True):
     """One method and path below `/-/ui/`."""
 
     method: str

@@ -1,15 +1,15 @@
 """Numbers for people: sums of traffic, percentiles from histograms, sparklines, sizes and ages. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.store.rows import TrafficRow
 
 _WIDTH, _HEIGHT = 120, 24
 
 
-@dataclass(slots=True)
-class Traffic:
+class Traffic(Struct):
     """What happened in a window of time. points: requests in each of its equal parts, oldest first."""
 
     name: str
@@ -44,8 +44,7 @@ class Traffic:
         return duration(percentile(self.buckets, 0.95))
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """The traffic of a window: in all, by type, and by repository, the busiest first."""
 
     total: Traffic

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.layers import flatten
 from gateway.store.rows import DocumentsSummary, TrafficRow
@@ -43,8 +44,7 @@ def _visible(call: UiCall, rows: list[TrafficRow]) -> list[TrafficRow]:
     return [row for row in rows if row.repository in readable]
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamLine:
+class UpstreamLine(Struct, frozen=True):
     """One upstream: where it is, what is kept of it, and the hosts that this worker asked."""
 
     name: str

@@ -6,8 +6,8 @@ machine inside our own network. Credentials belong to one origin (RFC 6454): sch
 """
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from yarl import URL
 
 from gateway.errors import UpstreamTrouble
@@ -19,8 +19,7 @@ _PLAIN = re.compile(r"[!-\[\]-~]+\Z")  # printable ASCII without the backslash, 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """What the upstream `name` may be asked for. `hosts` holds its own, too."""
 
     name: str

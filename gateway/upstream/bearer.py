@@ -9,12 +9,12 @@ import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
 from cachetools import LRUCache
+from msgspec import Struct
 from yarl import URL
 
 from gateway.errors import UpstreamTrouble
@@ -31,8 +31,7 @@ Ask = Callable[[URL, str | None], Awaitable[tuple[int, bytes]]]
 """GET an address with an Authorization header, or without for None; status and a bounded body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """Where a Bearer challenge sends us, and for what."""
 
     realm: str

@@ -12,13 +12,14 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib.metadata import version
 from typing import Protocol, Self, TypeVar
 from urllib.parse import unquote
 
 import aiohttp
+from msgspec import Struct, field
+from msgspec.structs import replace
 from yarl import URL
 
 from gateway.errors import Blocked, FileUnknown, PathInvalid, UpstreamCorrupt, UpstreamTrouble
@@ -54,8 +55,7 @@ class Status(Enum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An upstream's answer. `document` exactly with OK; max_age: seconds, None when the upstream did not say.
 
     size: bytes of the document, as the answer to a HEAD says; None when it does not.
@@ -69,8 +69,7 @@ class Reply:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """A file on its way. `offset`: where its chunks really start; 0 where the server ignored the one asked for.
 
     total: the file's complete size in bytes, None when the server does not say. chunks: as they come from the socket;
@@ -100,8 +99,7 @@ class Known(Protocol):
     def last_modified(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """One request, or one hop of it. scope: what its token is kept under. authorization: for this hop, or None.
 
     None: what we hold for the upstream's origin, if it goes there; empty: none.
@@ -120,8 +118,7 @@ class _Request:
         return "If-None-Match" in self.headers or "If-Modified-Since" in self.headers
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """The head of a final answer (no redirect), judged: 200 to 203, 206, 304, or absent."""
 
     response: aiohttp.ClientResponse

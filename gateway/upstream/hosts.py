@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import aiohttp
+from msgspec import Struct
 
 from gateway.errors import UpstreamTrouble
 from gateway.upstream.breaker import Breaker, State
@@ -12,8 +12,7 @@ from gateway.upstream.breaker import Breaker, State
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamHealth:
+class UpstreamHealth(Struct, frozen=True):
     """One host of one upstream. Times are POSIX seconds or None; `bytes` came from it.
 
     failures: in a row, until it answers again. errors: failures since the process began.

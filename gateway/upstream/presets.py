@@ -1,10 +1,9 @@
 """The public registries: the one place where their addresses stand."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(Struct, frozen=True):
     """A public registry: its type, base URL, and the further hosts that its documents name for files.
 
     include: the only package patterns that it has, where it is one of a few. namespace, prefixes: see UpstreamConfig.

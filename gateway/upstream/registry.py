@@ -6,8 +6,8 @@ Every preset is ready under its own name; an entry of the configuration override
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from yarl import URL
 
 from gateway.config import Config, UpstreamConfig
@@ -20,8 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """A remote registry.
 
     url: its base, ends with `/`. hosts: every `host` or `host:port` that its documents may name, its own included.

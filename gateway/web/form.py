@@ -6,9 +6,10 @@ order they come and how large they may be is for the caller.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from gateway.errors import Invalid
 
@@ -19,8 +20,7 @@ _PARAMETER = re.compile(r';\s*([A-Za-z0-9*_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]
 _ESCAPE = re.compile(r"\\(.)")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part begins. filename: None for a plain field, "" for a file without a name."""
 
     name: str
@@ -28,15 +28,13 @@ class Part:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """More bytes of the part that began last."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """The part that began last is complete."""
 
 

@@ -8,9 +8,9 @@ that it does not write itself, so the address is unknown (empty), which lies in 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.errors import ConfigInvalid, Invalid
@@ -20,8 +20,7 @@ _PAIR = re.compile(r'\s*([A-Za-z]+)=("[^"\\]*"|[^;,"\s]*)\s*\Z')
 _MAX_LENGTH = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """The client's address (empty: unknown), and the scheme and host that it used to reach the outermost proxy."""
 
     address: str
@@ -29,8 +28,7 @@ class Client:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Hop:
+class _Hop(Struct, frozen=True):
     """What one proxy said about who spoke to it. Empty: not said, or not readable."""
 
     address: str = ""

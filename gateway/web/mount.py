@@ -6,12 +6,12 @@ the ecosystem's own words. This is also the one place that turns a bug into a 50
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from time import perf_counter
 from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from gateway.adapter import Adapter, Challenged, HostRoute, Route
 from gateway.auth.authenticate import Authenticator, nobody
@@ -36,8 +36,7 @@ _HTTP_1_1 = (1, 1)
 Own = Callable[[web.BaseRequest, Asked], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Dialect:
+class _Dialect(Struct, frozen=True):
     """One adapter and its routes, compiled."""
 
     adapter: Adapter

@@ -6,9 +6,10 @@ backslashes, control characters and the encodings of `.`, `/`, `\`, `%` and NUL 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from gateway.errors import MethodNotAllowed, PathInvalid, RouteUnknown
 
@@ -45,8 +46,7 @@ def guard(raw: str) -> str:
         raise PathInvalid("the path is not UTF-8") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Match(Generic[R]):
+class Match(Struct, Generic[R], frozen=True):
     """The route that a path belongs to, and its captures."""
 
     route: R

@@ -6,16 +6,16 @@ would be taken for all of them. Nothing here reads a file or writes a header.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _BOUNDS = re.compile(r"([0-9]*)\s*-\s*([0-9]*)")
 _FAR = 10**18  # beyond any file; longer numbers are not even converted
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+class Portion(Struct, frozen=True):
     """What to answer: `status` 200, 206, 304, 412 or 416, and the bytes [start, end) for the first two.
 
     end: None where the size of the file is not known yet. size: the complete length, None likewise.

@@ -10,9 +10,9 @@ token is seen by the next request all the same. Requests that ask for anything u
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aiohttp import web
+from msgspec import Struct
 
 from gateway.model import Page
 from gateway.opened import OpenFile
@@ -28,8 +28,7 @@ _MOST_RAW = 8192
 Key = tuple[str | None, ...]
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One response. start, not_modified: serialised heads of the 200 and the 304, without what differs every time.
 
     epochs: (scope, generation) pairs that must still hold. until: POSIX seconds, 0 once the entry was dropped.
@@ -57,8 +56,7 @@ class Entry:
     file: OpenFile | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Struct, frozen=True):
     """A request whose bytes are known, and its answer: the entry's 304 or its 200."""
 
     entry: Entry

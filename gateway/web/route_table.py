@@ -1,7 +1,8 @@
 """Every route with the scope it needs, as rows: what docs/routes.md shows, and what a test keeps it in step with."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.adapter import Adapter
 from gateway.model import Scope
@@ -10,8 +11,7 @@ from gateway.web.control.call import AdminRoute
 from gateway.web.paths import CAPTURE
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RouteRow:
+class RouteRow(Struct, frozen=True, order=True):
     """One method at one address. scope: `-` for routes that need no right. purpose: the handler's first line."""
 
     address: str

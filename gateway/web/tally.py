@@ -6,7 +6,9 @@ mean is worked out once per group.
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from gateway.model import HOSTED_LAYER
 from gateway.store.rows import TrafficRow
@@ -26,8 +28,7 @@ _Key = tuple[int, str, str]  # minute, type, repository
 _Alike = tuple[float, str, str, str, int, str, str]  # minute, type, repository, method, status, layer, freshness
 
 
-@dataclass(slots=True)
-class _Sum:
+class _Sum(Struct):
     """What this worker saw of one repository in one minute since it was last taken; as `TrafficRow`, but growing."""
 
     requests: int = 0

@@ -1,9 +1,9 @@
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from adapters.npm import packument, patching, publishing, render
 from gateway.errors import Conflict, Forbidden, Invalid, VersionUnknown

@@ -5,9 +5,9 @@ import base64
 import gzip
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gateway import pull
 from gateway.model import Listing, Scope

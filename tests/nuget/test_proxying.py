@@ -3,10 +3,10 @@
 import base64
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.nuget import reading, registration, routes_mirror
 from gateway.config import UpstreamConfig

@@ -1,5 +1,6 @@
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway.store.audit import Audit
 from gateway.store.rows import AuditEntry, TrafficRow

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from gateway.auth.access import decide
 from gateway.auth.accounts import Accounts
@@ -30,8 +31,7 @@ class Health(Protocol):
     def health(self) -> list[UpstreamHealth]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class AdminServices:
+class AdminServices(Struct, frozen=True):
     """What the control API works with. formats: by type. upstreams: by name."""
 
     identities: Identities
@@ -46,8 +46,7 @@ class AdminServices:
     upstreams: Mapping[str, Upstream]
 
 
-@dataclass(frozen=True)
-class AdminCall:
+class AdminCall(Struct, frozen=True, dict=True):  # dict: for its cached property
     """One request. path: decoded captures. query: decoded. body: of the route's request type, None without one."""
 
     services: AdminServices
@@ -105,8 +104,7 @@ class AdminCall:
         return self.services.formats[self.path["type"]].normalize(self.path["package"])
 
 
-@dataclass(frozen=True, slots=True)
-class AdminRoute:
+class AdminRoute(Struct, frozen=True):
     """One method and path below `/-/api/v1/`; the handler's docstring describes it.
 
     scope: what a token must have (None: no sign-in at all); use cases decide the rest. request, response: the types of
