@@ -17,7 +17,7 @@ from adapters.rubygems.spec import Clause, Spec
 from gateway.errors import UpstreamCorrupt
 from gateway.format import Ask, Document
 from gateway.model import File, Listing, is_hash
-from gateway.roster import Entry
+from gateway.roster.format import Entry
 
 EMPTY = b"---\n"
 TEXT = "text/plain; charset=utf-8"

@@ -30,7 +30,8 @@ from gateway.errors import FileUnknown, GatewayError, PackageUnknown, UpstreamCo
 from gateway.format import Document
 from gateway.model import HOSTED_LAYER, File, Listing, Page, Visibility
 from gateway.pull import Rendered, finish
-from gateway.roster import Entry, Promise
+from gateway.roster.book import Promise
+from gateway.roster.format import Entry
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer

@@ -24,7 +24,8 @@ from gateway.model import Actor, Page, Repository, Visibility
 from gateway.opened import OpenFile
 from gateway.publish import Publish
 from gateway.pull import Pull
-from gateway.roster import Roster, RosterFormat
+from gateway.roster.format import RosterFormat
+from gateway.roster.roster import Roster
 from gateway.services import Services
 from gateway.web.answers import Answer, Headers
 from gateway.web.file_answer import FileAnswer

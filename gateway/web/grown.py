@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.errors import StoreTrouble
 from gateway.model import Digest
 from gateway.pull import Rendered
-from gateway.roster import Roster, View
+from gateway.roster.roster import Roster, View
 from gateway.store.blobs import OpenBlob
 from gateway.store.ledgers import Edition
 from gateway.web.answers import Answer, Headers, serialise, status_line, write

@@ -344,7 +344,7 @@ async def test_what_is_retired_or_unknown_is_404(hosted: Gateway) -> None:
 
 
 async def test_many_small_steps_begin_the_list_anew_in_time(hosted: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.roster._LEAST_JOURNAL", 400)
+    monkeypatch.setattr("gateway.roster.writing._LEAST_JOURNAL", 400)
     token, sizes, before = await hosted.token(), [], b""
     for step in range(30):
         await push(hosted, token, f"gem{step % 3}", f"1.{step}")
