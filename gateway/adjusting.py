@@ -11,7 +11,7 @@ from gateway.format import Adjustable, Format, GraphFormat, Setting
 from gateway.retention import read_rules
 
 EVERYWHERE = {"realm": Setting(str)}
-OF_GRAPHS = {"allow_shadow": Setting(bool), "keep_deleted": Setting(bool)}
+OF_GRAPHS = {"allow_shadow": Setting(bool), "keep_deleted": Setting(bool), "tag_seconds": Setting(dict)}
 _RETENTION = "retention"
 
 

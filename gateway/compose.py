@@ -56,7 +56,7 @@ async def open_services(config: Config, adapters: Sequence[Adapter]) -> AsyncIte
     try:
         async with (
             Tasks() as tasks,
-            UpstreamClient() as client,
+            UpstreamClient(workers=config.server.workers) as client,
             Spools(data / "cache", cache, max_size=config.cache.max_file_size) as spools,
         ):
             yield Services(

@@ -70,7 +70,8 @@ class UpstreamConfig:
     namespace: put before names of one part where the registry knows them so (Docker Hub's `library`).
     absent_on_403: the upstream says 403 where it means absent. include, exclude: patterns of the packages that it is
     asked for (empty: all), and of those that it never is.
-    prefixes: believe the document in which it says with what the paths of its packages begin.
+    prefixes: believe the document in which it says with what the paths of its packages begin. budget: requests an hour
+    that its own host is sent, over all workers; 0: any number.
     """
 
     preset: str = ""
@@ -91,6 +92,7 @@ class UpstreamConfig:
     exclude: tuple[str, ...] = ()
     prefixes: bool = False
     namespace: str = ""
+    budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ Parse = Callable[[Document], Listing]
 
 _BIG = 256 * 1024  # bytes of a document from which parsing leaves the loop
 _FOR_GOOD = 100 * 365 * 86400.0  # seconds
+_REFUSED = 401  # the status of a row for what the upstream does not show to us
 _REFUSED_SECONDS = 86400.0  # that a tag is served which the upstream refuses to show by now
 _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
 
@@ -88,24 +89,29 @@ class Documents:
         Raises Blocked, UpstreamTrouble or UpstreamCorrupt when there is no copy that may still be served.
         """
         key = f"{ask.accept} {ask.path}"
-        row = self._row(upstream, key)
-        verdict = self._judge(upstream, row)
+        row = self._row(upstream, ask, key)
+        verdict = self._judge(upstream, ask, row)
         if row is not None and row.fetched_at < since:
             verdict = Freshness.STALE
         if verdict is Freshness.FRESH:
-            return self._held(upstream, row, "fresh")
+            return self._held(upstream, ask, row, "fresh")
         flight = self._flights.join(
             (upstream.name, key), lambda: self._refresh(upstream, ask, key, parse), f"refresh {upstream.name}"
         )
         if verdict is Freshness.STALE_USABLE and not ask.digest_header:
-            return self._held(upstream, row, "stale")
+            return self._held(upstream, ask, row, "stale")
         if row is None or row.status != 200:
-            return self._held(upstream, *await asyncio.shield(flight))
-        return await self._refreshed_or_stale(upstream, row, flight)
+            return self._held(upstream, ask, *await asyncio.shield(flight))
+        return await self._refreshed_or_stale(upstream, ask, row, flight)
 
     def kept(self, upstream: Upstream, ask: Ask) -> Held | None:
         """The copy that we hold, however old: only for who can prove that it is still right."""
-        return self._held(upstream, self._row(upstream, f"{ask.accept} {ask.path}"), "trouble")
+        return self._held(upstream, ask, self._row(upstream, ask, f"{ask.accept} {ask.path}"), "trouble")
+
+    def is_refused(self, upstream: Upstream, ask: Ask) -> bool:
+        """Whether the upstream last said that we may not see it, rather than that there is none."""
+        row = self._row(upstream, ask, f"{ask.accept} {ask.path}")
+        return row is not None and row.status == _REFUSED
 
     async def load(self, held: Held) -> Document:
         """The raw document. Raises FileUnknown when the cache lost or spoilt it: ask again after `forget`."""
@@ -126,53 +132,58 @@ class Documents:
         await self._rows.purge(held.row.upstream, held.row.key)
 
     async def _refreshed_or_stale(
-        self, upstream: Upstream, row: DocumentRow, flight: "asyncio.Task[tuple[DocumentRow, str]]"
+        self, upstream: Upstream, ask: Ask, row: DocumentRow, flight: "asyncio.Task[tuple[DocumentRow, str]]"
     ) -> Held | None:
-        may = may_stand_in(_known(row), self._clock(), upstream.config.max_stale)
+        may = may_stand_in(_known(row, ask), self._clock(), upstream.config.max_stale)
         try:
             async with asyncio.timeout(_PATIENCE if may else None):
-                return self._held(upstream, *await asyncio.shield(flight))
+                return self._held(upstream, ask, *await asyncio.shield(flight))
         except (UpstreamTrouble, UpstreamCorrupt, TimeoutError) as error:
-            if not may and not (isinstance(error, UpstreamTrouble) and error.detail.get("outlives")):
+            if not (error.detail.get("outlives", may) if isinstance(error, UpstreamTrouble) else may):
                 raise
-            return self._held(upstream, row, "trouble")
+            return self._held(upstream, ask, row, "trouble")
 
-    def _row(self, upstream: Upstream, key: str) -> DocumentRow | None:
+    def _row(self, upstream: Upstream, ask: Ask, key: str) -> DocumentRow | None:
         """The newest row known: this process's memory while fresh, else the catalogue, where others write too."""
         epoch = self._database.epoch("documents")
         if epoch != self._recent_epoch:
             self._recent.clear()
             self._recent_epoch = epoch
         row = self._recent.get((upstream.name, key))
-        if row is not None and self._judge(upstream, row) is Freshness.FRESH:
+        if row is not None and self._judge(upstream, ask, row) is Freshness.FRESH:
             return row
         row = self._rows.get(upstream.name, key)
         if row is not None:
             self._recent[upstream.name, key] = row
         return row
 
-    def _judge(self, upstream: Upstream, row: DocumentRow | None) -> Freshness:
-        known = None if row is None else _known(row)
-        verdict = judge(known, self._clock(), max_stale=upstream.config.max_stale)
-        if row is not None and row.status != 200 and verdict is Freshness.STALE_USABLE:
+    def _judge(self, upstream: Upstream, ask: Ask, row: DocumentRow | None) -> Freshness:
+        if row is None:
+            return Freshness.ABSENT
+        known, now = _known(row, ask), self._clock()
+        verdict = judge(known, now, max_stale=upstream.config.max_stale)
+        if verdict is Freshness.FRESH:
+            return verdict
+        if row.status != 200:
             return Freshness.STALE
-        return verdict
+        thrift = self._client.thrift(upstream)
+        return judge(replace(known, max_age=max(known.max_age, thrift)), now, max_stale=upstream.config.max_stale)
 
-    def _held(self, upstream: Upstream, row: DocumentRow | None, freshness: str) -> Held | None:
+    def _held(self, upstream: Upstream, ask: Ask, row: DocumentRow | None, freshness: str) -> Held | None:
         if row is None or row.status != 200:
             return None
-        return Held(upstream, row, freshness, remaining(_known(row), self._clock()))
+        return Held(upstream, row, freshness, remaining(_known(row, ask), self._clock()))
 
     async def _refresh(self, upstream: Upstream, ask: Ask, key: str, parse: Parse | None) -> tuple[DocumentRow, str]:
         """Ask the upstream, unless another worker did while we waited for the lease; the row and how it came."""
         before = self._rows.get(upstream.name, key)
         async with _lease(self._leases, f"{upstream.name} {key}"):
             row = self._rows.get(upstream.name, key)
-            if row is not None and row != before and self._judge(upstream, row) is Freshness.FRESH:
+            if row is not None and row != before and self._judge(upstream, ask, row) is Freshness.FRESH:
                 return self._remember(row), "fresh"
             if row is not None and (row.digest is None or self._blobs.has(row.digest) is None):
                 row = None
-            known = None if row is None else _known(row)
+            known = None if row is None else _known(row, ask)
             reply = await self._ask(upstream, ask, row, known)
             parsed = await _parsed(reply.document, parse) if reply.document is not None and parse is not None else None
             kept = await self._keep(upstream, key, row, reply)
@@ -181,24 +192,37 @@ class Documents:
             return self._remember(kept), "revalidated" if reply.status is Status.NOT_MODIFIED else "miss"
 
     async def _ask(self, upstream: Upstream, ask: Ask, row: DocumentRow | None, known: Validators | None) -> Reply:
-        outlives = ask.outlives
         if ask.digest_header:
-            try:
-                reply = await self._ask_by_digest(upstream, ask, row)
-            except Blocked:
-                if row is None or row.status != 200:
-                    raise
-                reply, outlives = Reply(Status.ABSENT), min(outlives, _REFUSED_SECONDS)
+            reply = await self._ask_signed_in(upstream, ask, row)
         else:
             reply = await self._whole_or_rest(upstream, ask, row, known)
         if reply.status is Status.ABSENT and row is not None and row.status == 200:
+            outlives = min(ask.outlives, _REFUSED_SECONDS) if reply.is_refused else ask.outlives
             if self._clock() - row.fetched_at < outlives:
-                message = f"{upstream.name} no longer has it; what it had is served for a while"
+                what = "shows it to us" if reply.is_refused else "has it"
+                message = f"{upstream.name} no longer {what}; what it had is served for a while"
                 raise UpstreamTrouble(message, outlives=True)
         elif reply.document is not None and ask.digest:
             await asyncio.to_thread(_require_digest, upstream, ask.digest, reply.document.body)
             return replace(reply, etag=ask.digest, max_age=_FOR_GOOD)
         return reply
+
+    async def _ask_signed_in(self, upstream: Upstream, ask: Ask, row: DocumentRow | None) -> Reply:
+        """As `_ask_by_digest`; a copy that we hold does not outlive a refusal for as long as other trouble.
+
+        Refused credentials say nothing of the document, so after that time it is not absent but still in trouble.
+        """
+        try:
+            return await self._ask_by_digest(upstream, ask, row)
+        except Blocked:
+            if row is None or row.status != 200:
+                raise
+            return Reply(Status.ABSENT, is_refused=True)
+        except UpstreamTrouble as trouble:
+            if row is None or row.status != 200 or not trouble.detail.get("is_refused"):
+                raise
+            outlives = self._clock() - row.fetched_at < _REFUSED_SECONDS
+            raise UpstreamTrouble(trouble.message, retry_after=trouble.retry_after, outlives=outlives) from trouble
 
     async def _ask_by_digest(self, upstream: Upstream, ask: Ask, row: DocumentRow | None) -> Reply:
         """Ask what the document's digest is by now, and only for a new one for the document."""
@@ -250,7 +274,8 @@ class Documents:
             return replace(row, fetched_at=now, max_age=max_age)
         if reply.document is None:
             ttl = upstream.config.negative_ttl
-            kept = DocumentRow(upstream.name, key, 404, None, 0, "", "", "", "", {}, now, ttl)
+            status = _REFUSED if reply.is_refused else 404
+            kept = DocumentRow(upstream.name, key, status, None, 0, "", "", "", "", {}, now, ttl)
         else:
             document = reply.document
             kept = DocumentRow(
@@ -295,8 +320,10 @@ async def _parsed(document: Document, parse: Parse) -> Listing:
     return await asyncio.to_thread(parse, document)
 
 
-def _known(row: DocumentRow) -> Validators:
-    return Validators(row.etag or None, row.last_modified or None, row.fetched_at, row.max_age)
+def _known(row: DocumentRow, ask: Ask) -> Validators:
+    """What is known of a document. "There is none" is believed for as long as its row says, whatever is asked."""
+    max_age = row.max_age if ask.max_age is None or row.status != 200 else ask.max_age
+    return Validators(row.etag or None, row.last_modified or None, row.fetched_at, max_age)
 
 
 @asynccontextmanager

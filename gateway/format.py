@@ -17,6 +17,7 @@ class Ask(Struct, frozen=True):
     digest_header: of a HEAD's answer, the header with the digest of a document that may change; it is asked for first,
     and where it is new, the document at `at_digest` (with `{digest}` in it). outlives: seconds for which a document
     that the upstream no longer has is served all the same. grows: what was there stays, so that the rest is enough.
+    max_age: seconds for which an answer is fresh, whatever the upstream or its configuration says; None: they decide.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Ask(Struct, frozen=True):
     at_digest: str = ""
     outlives: float = 0.0
     grows: bool = False
+    max_age: float | None = None
 
 
 class Document(Struct, frozen=True):
@@ -109,7 +111,10 @@ class Format(Protocol):
 
 
 class Setting(Struct, frozen=True):
-    """What one key takes. kind: bool, int, str, or list for texts. choices: the texts that a str may be, if not any."""
+    """What one key takes. kind: bool, int, str, list for texts, or dict for numbers (0 or more) by text.
+
+    choices: the texts that a str may be, if not any.
+    """
 
     kind: type
     choices: tuple[str, ...] = ()
@@ -118,15 +123,30 @@ class Setting(Struct, frozen=True):
         """In words."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        return {bool: "true or false", int: "a whole number", str: "a text", list: "a list of texts"}[self.kind]
+        return _EXPECTED[self.kind]
 
     def takes(self, value: Any) -> bool:
         """Whether a value from YAML or JSON will do."""
         if self.kind is list:
             return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        if self.kind is dict:
+            return isinstance(value, Mapping) and all(isinstance(k, str) and _is_amount(v) for k, v in value.items())
         if self.kind is int and isinstance(value, bool):
             return False
         return isinstance(value, self.kind) and (not self.choices or value in self.choices)
+
+
+_EXPECTED = {
+    bool: "true or false",
+    int: "a whole number",
+    str: "a text",
+    list: "a list of texts",
+    dict: "numbers, 0 or more, by text",
+}
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e12
 
 
 @runtime_checkable

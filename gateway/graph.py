@@ -53,7 +53,9 @@ class Graph(Pull):
         remotes = self._remotes(self._readable(owned.upstreams(), package, owned), package)
         found = await remotes.node(reference)
         if found is None:
-            raise VersionUnknown(f"{package} has no {reference}")
+            refused = ", ".join(remotes.refused_by)
+            note = f"; {refused} may have it and not show it to us with the credentials that we have" if refused else ""
+            raise VersionUnknown(f"{package} has no {reference}{note}")
         remote, body = found
         return Node(
             remote.digest,

@@ -9,11 +9,14 @@ that another package's bytes lie in the cache is no answer.
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import cast
+from fnmatch import fnmatchcase
+from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway import listings
+from gateway.cold import counted
 from gateway.documents import Held
 from gateway.errors import FileUnknown, UpstreamCorrupt, UpstreamTrouble, VersionUnknown
 from gateway.format import Ask, GraphFormat
@@ -52,17 +55,22 @@ class Remotes:
         self._layers = [(layer, layer.upstream) for layer in layers if layer.upstream is not None]
         self._package = package
         self._format = cast("GraphFormat", services.formats[repository.key.type])
+        self.refused_by: list[str] = []
 
     async def node(self, reference: str) -> tuple[Remote, bytes] | None:
-        """The node of the first upstream that has it; None where all say that they do not."""
-        outlives = _EVER if self._repository.settings.get("keep_deleted") is True else GONE_SECONDS
+        """The node of the first upstream that has it; None where all say that they do not.
+
+        Then `refused_by` names those that may only not have shown it to us.
+        """
         for layer, upstream in self._layers:
-            ask = self._format.ask_node(upstream.named(self._package), reference, outlives)
+            ask = self._ask_node(upstream, reference)
             found = await self._held(upstream, ask)
             if found is not None:
                 await self._adopt(layer, upstream)
                 held, body = found
                 return _remote(held), body
+            if self._services.documents.is_refused(upstream, ask):
+                self.refused_by.append(upstream.name)
         return None
 
     async def tags(self) -> list[str] | None:
@@ -106,6 +114,12 @@ class Remotes:
         return None
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _ask_node(self, upstream: Upstream, reference: str) -> Ask:
+        settings = self._repository.settings
+        outlives = _EVER if settings.get("keep_deleted") is True else GONE_SECONDS
+        ask = self._format.ask_node(upstream.named(self._package), reference, outlives)
+        return replace(ask, max_age=_tag_seconds(settings, reference)) if ask.digest_header else ask
+
     async def _held(self, upstream: Upstream, ask: Ask) -> tuple[Held, bytes] | None:
         documents = self._services.documents
         held = await documents.get(upstream, ask)
@@ -180,9 +194,7 @@ class Remotes:
         async def fetch(offset: int) -> AsyncIterator[Stream]:
             url = upstream.url + ask.path
             async with services.client.stream(upstream, url, offset, ask.scope) as stream:
-                if stream.total is not None:
-                    services.fetched(repository.key.type, str(repository.key), stream.total - stream.offset)
-                yield stream
+                yield counted(services, repository, stream)
 
         async def done(found: Digest, length: int, _: Mapping[str, str]) -> None:
             await self._link(layer, upstream, digest, found, length)
@@ -203,6 +215,14 @@ class Remotes:
 
         is_private = self._repository.visibility is not Visibility.PUBLIC
         return OpenFile(str(digest), size, etag_of(hashes), upstream.name, opened, is_private=is_private, hashes=hashes)
+
+
+def _tag_seconds(settings: Mapping[str, Any], tag: str) -> float | None:
+    """How long a tag is believed, by the first pattern of the repository's `tag_seconds` that fits it."""
+    patterns = settings.get("tag_seconds")
+    if not isinstance(patterns, Mapping):
+        return None
+    return next((float(seconds) for pattern, seconds in patterns.items() if fnmatchcase(tag, pattern)), None)
 
 
 def _remote(held: Held) -> Remote:

@@ -2,7 +2,8 @@
 
 A repository's settings: `namespaces` (list): registries whose `?ns=` requests it answers. `immutable` (list): patterns
 of tags that never move. `sparse` (false): let an index name images that are not here. `allow_shadow` (false): let names
-be pushed that an upstream knows. `retention` (list of rules): see `adapters.container.retention`.
+be pushed that an upstream knows. `keep_deleted` (false): serve tags for good that the upstream deleted. `tag_seconds`
+(pattern → seconds): how long a tag of an upstream is believed. `retention` (list of rules): see `gateway.retention`.
 """
 
 from adapters.container.names import ALIASES, TYPE

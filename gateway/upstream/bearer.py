@@ -78,14 +78,15 @@ class Bearers:
             if known is not None and known != stale:
                 return known
             if self._clock() < self._refused.get(upstream.name, 0.0):
-                raise UpstreamTrouble(f"{upstream.name} did not take our credentials a moment ago", retry_after=_REST)
+                message = f"{upstream.name} did not take our credentials a moment ago"
+                raise UpstreamTrouble(message, retry_after=_REST, is_refused=True)
             realm = _address(upstream, challenge)
             status, body = await ask(realm, _basic(upstream))
             if status in {401, 403}:
                 if _basic(upstream) is None:
                     return None
                 self._refused[upstream.name] = self._clock() + _REST
-                raise UpstreamTrouble(f"{upstream.name} does not take our credentials ({status})")
+                raise UpstreamTrouble(f"{upstream.name} does not take our credentials ({status})", is_refused=True)
             token, seconds = _read(upstream, status, body)
             self._tokens[key] = (token, self._clock() + seconds * 0.9)
             return f"Bearer {token}"

@@ -58,7 +58,8 @@ class Status(Enum):
 class Reply(Struct, frozen=True):
     """An upstream's answer. `document` exactly with OK; max_age: seconds, None when the upstream did not say.
 
-    size: bytes of the document, as the answer to a HEAD says; None when it does not.
+    size: bytes of the document, as the answer to a HEAD says; None when it does not. is_refused: absent may mean that
+    we are not shown it.
     """
 
     status: Status
@@ -67,6 +68,7 @@ class Reply(Struct, frozen=True):
     last_modified: str | None = None
     max_age: float | None = None
     size: int | None = None
+    is_refused: bool = False
 
 
 class Stream(Struct, frozen=True):
@@ -125,6 +127,7 @@ class _Answer(Struct, frozen=True):
     host: Host
     url: URL
     is_absent: bool = False
+    is_refused: bool = False
 
 
 class UpstreamClient:
@@ -140,8 +143,9 @@ class UpstreamClient:
         chance: Callable[[], float] = random.random,
         ssl_context: ssl.SSLContext | None = None,
         connections: int = 256,
+        workers: int = 1,
     ) -> None:
-        """ssl_context: None for that of `authorities`."""
+        """ssl_context: None for that of `authorities`. workers: processes that share the budgets of upstreams."""
         self._proxies = Proxies(environ)
         self._clock = clock
         self._now = now
@@ -149,6 +153,7 @@ class UpstreamClient:
         self._chance = chance
         self._ssl_context = ssl_context
         self._connections = connections
+        self._workers = workers
         self._session: aiohttp.ClientSession | None = None
         self._hosts: dict[tuple[str, str], Host] = {}
         self._bearers = Bearers(clock)
@@ -260,6 +265,11 @@ class UpstreamClient:
         """Every host that was asked so far, by upstream and host."""
         return [self._hosts[key].health() for key in sorted(self._hosts)]
 
+    def thrift(self, upstream: Upstream) -> float:
+        """Seconds for which what is kept of it counts as fresh at least: 0.0, unless it may hardly be asked."""
+        host = self._hosts.get((upstream.name, addresses.authority(upstream.base)))
+        return 0.0 if host is None else host.thrift()
+
     def forgive(self) -> None:
         """Close every breaker and forget every Retry-After: an operator knows that the trouble is over."""
         for host in self._hosts.values():
@@ -286,7 +296,7 @@ class UpstreamClient:
 
     async def _reply(self, request: _Request, answer: _Answer, limit: int) -> Reply:
         if answer.is_absent:
-            return Reply(Status.ABSENT)
+            return Reply(Status.ABSENT, is_refused=answer.is_refused)
         headers = answer.response.headers
         age = cache_control.max_age(headers, self._now())
         etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
@@ -395,6 +405,7 @@ class UpstreamClient:
                     total=None, sock_connect=config.connect_timeout, sock_read=config.read_timeout
                 ),
             )
+        host.told(response.headers)
         return _Answer(response, host, request.url)
 
     async def _tls(self) -> ssl.SSLContext:
@@ -411,9 +422,9 @@ class UpstreamClient:
         if status in {404, 410} or (status == 403 and upstream.config.absent_on_403):
             answer.host.succeeded()
             return replace(answer, is_absent=True)
-        if status == 401 and request.authorization:  # signed in, and still nothing to see: no such name
+        if status == 401 and request.authorization:  # signed in, and still nothing to see: no such name, or not for us
             answer.host.succeeded()
-            return replace(answer, is_absent=True)
+            return replace(answer, is_absent=True, is_refused=True)
         if status == 304 and request.is_conditional:
             answer.host.succeeded()
             return answer
@@ -442,7 +453,8 @@ class UpstreamClient:
         if status == 416:
             return UpstreamCorrupt(f"{name} no longer has the rest of a file", host=host.name)
         if status in {401, 407}:
-            return UpstreamTrouble(f"{name} does not accept our credentials ({status})", host=host.name)
+            message = f"{name} does not accept our credentials ({status})"
+            return UpstreamTrouble(message, host=host.name, is_refused=True)
         if status in {403, 451}:
             return Blocked(f"{name} refuses it: {status} {_phrase(response.reason)}".rstrip(), host=host.name)
         return UpstreamTrouble(f"{name} answered {status}", host=host.name, answered=status)
@@ -451,7 +463,9 @@ class UpstreamClient:
         key = (upstream.name, addresses.authority(url))
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = Host(*key, self._clock, self._now)
+            # A budget is for the registry itself, not for where its files or its token service are.
+            budget = upstream.config.budget if key[1] == addresses.authority(upstream.base) else 0
+            host = self._hosts[key] = Host(*key, self._clock, self._now, -(-budget // self._workers))
         return host
 
 

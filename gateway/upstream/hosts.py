@@ -1,12 +1,13 @@
-"""What this process knows of each host that it asks: its breaker, and its counters for the dashboard."""
+"""What this process knows of each host that it asks: its breaker, its allowance, and counters for the dashboard."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import aiohttp
 from msgspec import Struct
 
 from gateway.errors import UpstreamTrouble
+from gateway.upstream.allowance import Allowance, Budget, read_allowance
 from gateway.upstream.breaker import Breaker, State
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
@@ -15,7 +16,8 @@ NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 class UpstreamHealth(Struct, frozen=True):
     """One host of one upstream. Times are POSIX seconds or None; `bytes` came from it.
 
-    failures: in a row, until it answers again. errors: failures since the process began.
+    failures: in a row, until it answers again. errors: failures since the process began. allowance: how much more it
+    may be asked, None where nobody says.
     """
 
     name: str
@@ -28,6 +30,7 @@ class UpstreamHealth(Struct, frozen=True):
     requests: int
     bytes: int
     errors: int = 0
+    allowance: Allowance | None = None
 
 
 class Host:
@@ -36,7 +39,9 @@ class Host:
     __slots__ = (
         "_clock",
         "_now",
+        "_told",
         "breaker",
+        "budget",
         "errors",
         "last_error",
         "last_ok",
@@ -46,10 +51,15 @@ class Host:
         "upstream",
     )
 
-    def __init__(self, upstream: str, name: str, clock: Callable[[], float], now: Callable[[], float]) -> None:
+    def __init__(
+        self, upstream: str, name: str, clock: Callable[[], float], now: Callable[[], float], budget: int = 0
+    ) -> None:
+        """budget: requests an hour; 0: any number."""
         self.upstream = upstream
         self.name = name
         self.breaker = Breaker()
+        self.budget = Budget(budget)
+        self._told: Allowance | None = None
         self.requests = 0
         self.received = 0
         self.errors = 0
@@ -60,6 +70,10 @@ class Host:
 
     def admit(self) -> None:
         """Count a request that is about to leave; raises UpstreamTrouble while the host is left alone."""
+        wait = self.budget.wait(self._clock())
+        if wait > 0:
+            message = f"{self.upstream} was asked as often as its budget allows for this hour"
+            raise UpstreamTrouble(message, retry_after=wait, host=self.name, is_limited=True)
         wait = self.breaker.admit(self._clock())
         if wait > 0:
             because = f": {self.last_error}" if self.last_error else ""
@@ -70,6 +84,22 @@ class Host:
                 is_limited=self.breaker.state(self._clock()) is State.PAUSED,
             )
         self.requests += 1
+        self.budget.spend(self._clock())
+
+    def told(self, headers: Mapping[str, str]) -> None:
+        """Note what an answer says of how much more the host may be asked."""
+        self._told = read_allowance(headers, self._clock()) or self._told
+
+    def allowance(self) -> Allowance | None:
+        """How much more it may be asked, by its own word or by its budget, whichever is nearer to its end."""
+        now = self._clock()
+        known = [one for one in (self._told, self.budget.allowance(now)) if one is not None and not one.is_over(now)]
+        return min(known, key=lambda one: one.left / max(one.limit, 1), default=None)
+
+    def thrift(self) -> float:
+        """Seconds for which what is kept of it counts as fresh at least: 0.0, unless it may hardly be asked."""
+        allowance = self.allowance()
+        return allowance.window if allowance is not None and allowance.is_scarce else 0.0
 
     def succeeded(self) -> None:
         """The host answered as it should."""
@@ -120,6 +150,7 @@ class Host:
             requests=self.requests,
             bytes=self.received,
             errors=self.errors,
+            allowance=self.allowance(),
         )
 
 

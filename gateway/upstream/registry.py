@@ -132,6 +132,8 @@ def _check_numbers(path: str, entry: UpstreamConfig) -> None:
     for key in ("max_age", "max_stale", "negative_ttl"):
         if getattr(entry, key) < 0:
             raise ConfigInvalid(f"{path}.{key}: expected seconds, 0 or more, got {getattr(entry, key):g}")
+    if entry.budget < 0:
+        raise ConfigInvalid(f"{path}.budget: expected requests an hour, or 0 for any number, got {entry.budget}")
     if not 0 <= entry.retries <= 10:
         raise ConfigInvalid(f"{path}.retries: expected 0 to 10, got {entry.retries}")
 

@@ -40,11 +40,20 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "0 closed, 1 half open, 2 open or paused; of all workers the worst.",
         ("upstream", "host"),
     ),
+    "entrepot_upstream_allowance": (
+        "Requests that an upstream's host allows us in its window, or our budget for it.",
+        ("upstream", "host"),
+    ),
+    "entrepot_upstream_allowance_left": (
+        "How many of them are left; of all workers the fewest.",
+        ("upstream", "host"),
+    ),
     "entrepot_workers": ("Living worker processes.", ()),
 }
 HISTOGRAM = "entrepot_request_seconds"
 _HISTOGRAM_HELP = "Time to answer a request, from its head to the last byte handed to the socket."
-_WORST = frozenset({"entrepot_upstream_breaker"})
+_MOST = frozenset({"entrepot_upstream_breaker", "entrepot_upstream_allowance"})
+_FEWEST = frozenset({"entrepot_upstream_allowance_left"})
 
 
 class Snapshot(msgspec.Struct):
@@ -76,9 +85,12 @@ class Metrics:
         """Set a counter that somebody else sums up for this process."""
         self._counters[metric, labels] = value
 
-    def gauge(self, metric: str, labels: tuple[str, ...], value: float) -> None:
-        """Set a gauge of GAUGES."""
-        self._gauges[metric, labels] = value
+    def gauge(self, metric: str, labels: tuple[str, ...], value: float | None) -> None:
+        """Set a gauge of GAUGES; None: there is nothing to show by now."""
+        if value is None:
+            self._gauges.pop((metric, labels), None)
+        else:
+            self._gauges[metric, labels] = value
 
     def time(self, type_: str, buckets: Sequence[int], milliseconds: float) -> None:
         """Add requests to the latency histogram: how many fell below each of BOUNDS and beyond, and their sum."""
@@ -155,7 +167,10 @@ class _Page(Collector):
         for snapshot in self._living:
             for name, values, value in snapshot.gauges:
                 key = (name, tuple(values))
-                sums[key] = max(sums[key], value) if name in _WORST else sums[key] + value
+                if name in _FEWEST:
+                    sums[key] = min(sums.get(key, value), value)
+                else:
+                    sums[key] = max(sums[key], value) if name in _MOST else sums[key] + value
         sums["entrepot_workers", ()] = len(self._living)
         for metric, (text, labels_of) in GAUGES.items():
             family = GaugeMetricFamily(metric, text, labels=labels_of)

@@ -49,6 +49,17 @@ class UpstreamState(Protocol):
     def bytes(self) -> int: ...
     @property
     def errors(self) -> int: ...
+    @property
+    def allowance(self) -> "UpstreamAllowance | None": ...
+
+
+class UpstreamAllowance(Protocol):
+    """How much more a host may be asked."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def left(self) -> int: ...
 
 
 class TrafficStore(Protocol):
@@ -186,6 +197,9 @@ class Observer:
             metrics.reach("entrepot_upstream_bytes", labels, upstream.bytes)
             metrics.reach("entrepot_upstream_errors", labels, upstream.errors)
             metrics.gauge("entrepot_upstream_breaker", labels, _BREAKER.get(upstream.state, 0))
+            allowance = upstream.allowance
+            metrics.gauge("entrepot_upstream_allowance", labels, None if allowance is None else allowance.limit)
+            metrics.gauge("entrepot_upstream_allowance_left", labels, None if allowance is None else allowance.left)
 
 
 _BREAKER: Mapping[str, int] = {"closed": 0, "half-open": 1, "paused": 2, "open": 2}

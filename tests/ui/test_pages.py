@@ -6,6 +6,9 @@ import pytest
 
 from gateway.model import OwnerMode, Visibility
 from gateway.store.rows import AuditEntry, TrafficRow
+from gateway.upstream.allowance import Allowance
+from gateway.upstream.breaker import State
+from gateway.upstream.hosts import UpstreamHealth
 
 LEAKS = ("acme/secret", "hidden-package")
 
@@ -127,6 +130,17 @@ async def test_upstreams_are_those_behind_readable_repositories(world):
 
     assert "<h2>pypi " in page
     assert "<h2>npm " not in page
+
+
+async def test_an_upstream_shows_how_much_more_it_may_be_asked(world, monkeypatch):
+    allowance = Allowance(limit=100, left=7, window=60.0, at=0.0)
+    health = UpstreamHealth("pypi", "h:1", State.CLOSED, 0, None, 1.0, None, 3, 4, allowance=allowance)
+    monkeypatch.setattr(world.ui.services.client, "health", lambda: [health])
+    await world.sign_in("ann")
+
+    page = (await world.get("upstreams")).page
+
+    assert '<td class="num bad">7 of 100</td>' in page
 
 
 async def test_the_audit_shows_others_only_to_administrators(world):

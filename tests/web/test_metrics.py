@@ -30,7 +30,11 @@ def other_worker(folder, pid, requests, in_flight):
     snapshot = Snapshot(
         pid,
         [("entrepot_requests", ["pypi", "GET", "2xx"], requests)],
-        [("entrepot_requests_in_flight", [], in_flight), ("entrepot_upstream_breaker", ["pypi", "h"], 2)],
+        [
+            ("entrepot_requests_in_flight", [], in_flight),
+            ("entrepot_upstream_breaker", ["pypi", "h"], 2),
+            ("entrepot_upstream_allowance_left", ["hub", "h"], 3),
+        ],
         {"pypi": ([1] * (len(metrics.BOUNDS) + 1), 3.5)},
     )
     (folder / f"1-{pid}.json").write_bytes(msgspec.json.encode(snapshot))
@@ -40,6 +44,7 @@ def test_workers_are_added_up_and_the_dead_keep_their_counts(tmp_path):
     mine = Metrics(tmp_path)
     mine.count("entrepot_requests", ("pypi", "GET", "2xx"), 5)
     mine.gauge("entrepot_requests_in_flight", (), 2)
+    mine.gauge("entrepot_upstream_allowance_left", ("hub", "h"), 5)
     other_worker(tmp_path, os.getppid(), 10, 3)
     other_worker(tmp_path, 2**22 + 12345, 100, 50)  # above the highest process id there can be
 
@@ -49,6 +54,7 @@ def test_workers_are_added_up_and_the_dead_keep_their_counts(tmp_path):
     assert page["entrepot_requests_in_flight",] == 5
     assert page["entrepot_workers",] == 2
     assert page["entrepot_upstream_breaker", "h", "pypi"] == 2
+    assert page["entrepot_upstream_allowance_left", "h", "hub"] == 3
 
 
 def test_the_histogram_is_cumulative_and_in_seconds(tmp_path):
@@ -93,7 +99,8 @@ def test_a_label_from_outside_cannot_forge_a_line(tmp_path):
 
 
 async def test_the_health_of_upstreams_is_in_the_metrics(tmp_path):
-    health = SimpleNamespace(name="pypi", host="h:1", state="open", requests=7, bytes=99, errors=3)
+    told = SimpleNamespace(limit=100, left=7)
+    health = SimpleNamespace(name="pypi", host="h:1", state="open", requests=7, bytes=99, errors=3, allowance=told)
     observer = Observer(LogWriter("off"), Metrics(tmp_path), None, lambda: [health])
     observer.in_flight = 4
 
@@ -104,7 +111,11 @@ async def test_the_health_of_upstreams_is_in_the_metrics(tmp_path):
     assert page["entrepot_upstream_bytes_total", "h:1", "pypi"] == 99
     assert page["entrepot_upstream_errors_total", "h:1", "pypi"] == 3
     assert page["entrepot_upstream_breaker", "h:1", "pypi"] == 2
+    assert page["entrepot_upstream_allowance", "h:1", "pypi"] == 100
+    assert page["entrepot_upstream_allowance_left", "h:1", "pypi"] == 7
     assert page["entrepot_requests_in_flight",] == 4
+    health.allowance = None
+    assert ("entrepot_upstream_allowance_left", "h:1", "pypi") not in samples(await observer.render_metrics())
 
 
 def test_pieces_for_a_pipe_end_with_whole_lines():
