@@ -25,8 +25,8 @@ from gateway.web.answers import Answer
 from gateway.web.asked import Asked
 from gateway.web.control.call import AdminServices
 from gateway.web.metrics import CONTENT_TYPE, Metrics
-from gateway.web.mount import Own
 from gateway.web.observe import Observer
+from gateway.web.routing import Own
 
 if TYPE_CHECKING:
     from gateway.ui.call import UiServices
