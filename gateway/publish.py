@@ -5,7 +5,7 @@ one transaction, then audit. A client is told of success only after all of it, s
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -100,11 +100,13 @@ class Publish:
         facts: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         expected_revision: int | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> Committed:
         """Keep the bytes, then publish the files in one transaction.
 
+        defaults: document-level facts that the package gets where it has no such.
         Raises AlreadyExists for a name with other bytes, NameRetired for one that was deleted, NameTaken;
-        Conflict where the package has another revision than the expected one (0: no row yet).
+        Conflict where the package has another revision than the expected one (0: nothing is hosted).
         """
         self.require(Scope.WRITE, package)
         rows = [await self._keep(file) for file in files]
@@ -118,12 +120,23 @@ class Publish:
             is_merged=self.repository.is_merged(package),
             is_stored=lambda digest: self._services.hosted.has(digest) is not None,
             expected_revision=expected_revision,
+            defaults=defaults,
         )
         await self.note("publish", package, files=[file.filename for file in files], created=committed.created)
         return committed
 
-    async def commit_all(self, batches: Mapping[str, tuple[Sequence[NewFile], Mapping[str, Any] | None]]) -> None:
-        """Publish files of several packages (with their facts, or None) together or not at all; raises as `commit`."""
+    async def commit_all(
+        self,
+        batches: Mapping[str, tuple[Sequence[NewFile], Mapping[str, Any] | None]],
+        *,
+        expected: Mapping[str, int] | None = None,
+        rivals: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Publish files of several packages (with their facts, or None) together or not at all; raises as `commit`.
+
+        expected: package → revision. rivals: (package, filename) that nobody may have published here, whoever may read
+        it and in whatever case; AlreadyExists otherwise.
+        """
         for package in batches:
             self.require(Scope.WRITE, package)
         rows = {name: ([await self._keep(file) for file in files], facts) for name, (files, facts) in batches.items()}
@@ -133,9 +146,12 @@ class Publish:
             actor=self.actor.name,
             is_merged=self.repository.is_merged,
             is_stored=lambda digest: self._services.hosted.has(digest) is not None,
+            expected=expected,
+            rivals=rivals,
         )
         for package, (files, _) in batches.items():
-            await self.note("publish", package, files=[file.filename for file in files], created=True)
+            if files:
+                await self.note("publish", package, files=[file.filename for file in files], created=True)
 
     async def edit(
         self, package: str, edit: Edit, *, expected_revision: int | None = None, scope: Scope = Scope.WRITE
@@ -157,19 +173,6 @@ class Publish:
         """Hosted names of this repository that differ from a canonical name by case alone."""
         self.require(Scope.WRITE, package)
         return await self._services.packages.twins(self.repository.id, package)
-
-    async def is_taken(self, package: str, filename: str) -> bool:
-        """Whether a file is, or was, called so but for case under this name or a twin of it, whoever may read it.
-
-        For who publishes under another name, and must learn no more than this.
-        """
-        packages, id_ = self._services.packages, self.repository.id
-        for name in (package, *await packages.twins(id_, package)):
-            hosted = await packages.hosted(id_, name)
-            held = {file.filename for file in hosted.files} | hosted.tombstones if hosted is not None else set()
-            if filename.lower() in {one.lower() for one in held}:
-                return True
-        return False
 
     async def hosted(self, package: str) -> HostedPackage | None:
         """What is hosted here of a canonical name, with tombstones, revision and tags; needs the read scope."""

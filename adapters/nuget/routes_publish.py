@@ -28,7 +28,8 @@ async def push(call: "Call") -> "Answer":
             raise Invalid("this is a symbol package, which has an address of its own")
         hosted = await call.publish.begin(package.package)
         _check_new(hosted, package)
-        committed = await call.publish.commit(package.package, [_file(package)], facts=_facts(hosted, package))
+        casing = {"id": package.contents.nuspec.id}  # that of the first publish stays
+        committed = await call.publish.commit(package.package, [_file(package)], defaults=casing)
     if not committed.created:  # somebody was quicker with the same bytes
         raise AlreadyExists(f"{package.package} {package.version} was published before")
     return call.text("", 201)
@@ -38,12 +39,6 @@ def _check_new(hosted: HostedPackage | None, package: Received) -> None:
     """Raise AlreadyExists for a version that is published in any spelling, whatever its bytes."""
     if hosted is not None and hosted.find(names.nupkg(package.package, package.version)) is not None:
         raise AlreadyExists(f"{package.package} {package.version} was published before")
-
-
-def _facts(hosted: HostedPackage | None, package: Received) -> dict[str, Any]:
-    """The package's facts: the casing of the first publish stays."""
-    known = dict(hosted.row.facts) if hosted is not None else {}
-    return {"id": package.contents.nuspec.id, **known}
 
 
 def _file(package: Received) -> NewFile:

@@ -122,6 +122,11 @@ def split_label(label: str) -> tuple[str, str]:
     return version, platform or RUBY
 
 
+def label_key(version: str, platform: str) -> tuple[tuple[Segment, ...], str]:
+    """Equal for labels of which only one may be published: equal versions for one platform, whatever the case."""
+    return version_key(version.lower()), platform.lower()
+
+
 def filename(name: str, version: str, platform: str) -> str:
     return f"{name}-{label_of(version, platform)}.gem"
 

@@ -24,6 +24,8 @@ from gateway.store.rows import Edit
 from gateway.web.form import Data, FormReader, Part
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.store.blobs import Upload
     from gateway.store.rows import HostedPackage
     from gateway.web.answers import Answer
@@ -57,11 +59,12 @@ async def _publish(call: "Call", spec: Spec, upload: "Upload", attestations: byt
     hold when the gem is published; a build for several platforms at once just goes round again.
     """
     for _ in range(_ATTEMPTS):
-        hosted = await _begin(call, spec)
+        found = await _begin(call, spec)
+        hosted = found[spec.name]
         if hosted is not None and _is_stored(hosted, spec, upload.digest.hex):
             return False
         try:
-            await _commit(call, spec, upload, attestations, 0 if hosted is None else hosted.row.revision)
+            await _commit(call, spec, upload, attestations, found)
         except AlreadyExists:
             raise
         except Conflict:
@@ -141,28 +144,26 @@ def _checked_attestations(body: bytes) -> bytes:
     return body
 
 
-async def _begin(call: "Call", spec: Spec) -> "HostedPackage | None":
-    """Check that this name may be published here; one spelling of it is enough (its `gate` notes which)."""
-    hosted = await call.publish.begin(spec.name)
+async def _begin(call: "Call", spec: Spec) -> "dict[str, HostedPackage | None]":
+    """Check that this name may be published here; what is hosted of it, and of its `gate`, which notes the spelling."""
     gate = names.gate(spec.name)
-    holder = await call.publish.begin(gate) if gate != spec.name else hosted
-    spelling = holder.row.facts.get("spelling") if holder is not None else None
+    found = {name: await call.publish.begin(name) for name in dict.fromkeys((spec.name, gate))}
+    holder = found[gate]
+    spelling = _spelling(holder)
     if (spelling or spec.name) != spec.name or (gate != spec.name and holder is not None and holder.files):
         raise AlreadyExists(f"a gem {spelling or gate} is published here: {spec.name} differs from it by case only")
-    await _check_full_name(call, spec)
-    if spelling is None:
-        await call.publish.commit(gate, [], facts={"spelling": spec.name})
-        hosted = await call.publish.begin(spec.name)
-    return hosted
+    return found
 
 
-async def _check_full_name(call: "Call", spec: Spec) -> None:
-    """Refuse a gem whose file is called like another's: `a-1` in version 2 like `a` in version 1 for a platform 2."""
-    for one in names.readings(spec.full_name):
-        if names.gate(one.name) != names.gate(spec.name) and await call.publish.is_taken(
-            one.name, f"{spec.full_name}.gem"
-        ):
-            raise AlreadyExists(f"the full name {spec.full_name} belongs to another gem already")
+def _spelling(holder: "HostedPackage | None") -> str | None:
+    return holder.row.facts.get("spelling") if holder is not None else None
+
+
+def _rivals(spec: Spec) -> list[tuple[str, str]]:
+    """The gems whose file would be called like this one: `a` in version 1 for a platform 2, like `a-1` in version 2."""
+    gate = names.gate(spec.name)
+    readings = (one.name for one in names.readings(spec.full_name))
+    return [(name, f"{spec.full_name}.gem") for name in readings if names.gate(name) != gate]
 
 
 def _is_stored(hosted: "HostedPackage", spec: Spec, sha256: str) -> bool:
@@ -171,19 +172,23 @@ def _is_stored(hosted: "HostedPackage", spec: Spec, sha256: str) -> bool:
     known = hosted.find(filename)
     if known is not None and known.sha256 == sha256:
         return True
-    mine = (names.version_key(spec.version), spec.platform)
-    if any((names.version_key(file.version), file.facts["platform"]) == mine for file in hosted.files):
+    mine = names.label_key(spec.version, spec.platform)
+    if any(names.label_key(file.version, file.facts["platform"]) == mine for file in hosted.files):
         raise AlreadyExists(_REPUSHED)
     for old in hosted.tombstones:
-        version, platform = names.split_label(old.removeprefix(f"{spec.name}-").removesuffix(".gem"))
-        if (names.version_key(version), platform) == mine:
+        if names.label_key(*names.split_label(old.removeprefix(f"{spec.name}-").removesuffix(".gem"))) == mine:
             raise NameRetired(f"{old.removesuffix('.gem')} was yanked: its version is not used again")
     return False
 
 
 async def _commit(
-    call: "Call", spec: Spec, upload: "Upload", attestations: bytes | None, expected_revision: int
+    call: "Call",
+    spec: Spec,
+    upload: "Upload",
+    attestations: bytes | None,
+    found: "Mapping[str, HostedPackage | None]",
 ) -> None:
+    """Publish the gem, and note its spelling, unless what was `found` has changed since."""
     now = datetime.now(UTC)
     sha256 = upload.digest.hex
     attachments = {"gemspec": (await asyncio.to_thread(dump_spec, spec), "application/octet-stream")}
@@ -198,7 +203,11 @@ async def _commit(
         {"line": info_line(spec, sha256), "platform": spec.platform, "about": _about(spec)},
         attachments,
     )
-    await call.publish.commit(spec.name, [new], expected_revision=expected_revision)
+    gate = names.gate(spec.name)
+    facts = {"spelling": spec.name} if _spelling(found[gate]) is None else None
+    batches = {gate: ((), facts), spec.name: ((new,), facts if gate == spec.name else None)}
+    expected = {name: 0 if hosted is None else hosted.row.revision for name, hosted in found.items()}
+    await call.publish.commit_all(batches, expected=expected, rivals=_rivals(spec))
 
 
 def _about(spec: Spec) -> dict[str, Any]:

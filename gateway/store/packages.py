@@ -5,7 +5,7 @@ generation `repository:<id>`. No method knows what an adapter's facts mean.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete
@@ -18,6 +18,7 @@ from gateway.store.publishing import (
     SELECT_PACKAGE,
     apply_edit,
     change_package,
+    check_untaken,
     commit_files,
     count_files,
     find_package,
@@ -154,14 +155,16 @@ class Packages(Staging):
         is_merged: bool = False,
         is_stored: Callable[[Digest], bool] = _assume_stored,
         expected_revision: int | None = None,
+        defaults: Mapping[str, Any] | None = None,
         now: float | None = None,
     ) -> Committed:
         """Publish files in one transaction; the same bytes under the same name change nothing.
 
-        facts: None keeps the document-level facts. is_merged: the name is configured as merged, so that an upstream
-        row does not refuse. is_stored: asked for every new digest while the write lock is held, so that a sweep
-        (`BlobRows.drop`) cannot remove bytes that are just being linked; False raises StoreTrouble.
-        expected_revision: of the row, 0 for none; Conflict where it is another one by now.
+        facts: None keeps the document-level facts. defaults: facts that the package gets where it has no such.
+        is_merged: the name is configured as merged, so that an upstream row does not refuse. is_stored: asked for every
+        new digest while the write lock is held, so that a sweep (`BlobRows.drop`) cannot remove bytes that are just
+        being linked; False raises StoreTrouble.
+        expected_revision: of the row, 0 where nothing is hosted; Conflict where it is another one by now.
         Raises NameTaken (an upstream owns the name), AlreadyExists (other bytes), NameRetired (a tombstone).
         """
         moment = time.time() if now is None else now
@@ -177,6 +180,7 @@ class Packages(Staging):
                 is_merged=is_merged,
                 is_stored=is_stored,
                 expected=expected_revision,
+                defaults=defaults,
                 now=moment,
             )
         )
@@ -189,11 +193,18 @@ class Packages(Staging):
         actor: str,
         is_merged: Callable[[str], bool],
         is_stored: Callable[[Digest], bool] = _assume_stored,
+        expected: Mapping[str, int] | None = None,
+        rivals: Collection[tuple[str, str]] = (),
     ) -> None:
-        """Publish files of several names, with their document-level facts, in one transaction; see `commit`."""
+        """Publish files of several names, with their document-level facts, in one transaction; see `commit`.
+
+        expected: name → revision. rivals: (package, filename) that must not be, or have been, published here, in
+        whatever case; AlreadyExists otherwise.
+        """
         moment = time.time()
 
         def change(connection: Connection) -> None:
+            check_untaken(connection, repository_id, rivals)
             for name, (files, facts) in batches.items():
                 commit_files(
                     connection,
@@ -205,6 +216,7 @@ class Packages(Staging):
                     actor=actor,
                     is_merged=is_merged(name),
                     is_stored=is_stored,
+                    expected=None if expected is None else expected.get(name),
                     now=moment,
                 )
 

@@ -3,7 +3,7 @@
 These functions run on the writer's connection and never commit; `Packages` opens the transaction around them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -21,6 +21,10 @@ SELECT_PACKAGE = (
 )
 
 
+_TAKEN = (
+    "SELECT 1 FROM package JOIN file ON file.package_id = package.id"
+    " WHERE repository_id = ? AND package.name = ? COLLATE NOCASE AND filename = ? COLLATE NOCASE"
+)
 _CHANGED = "UPDATE package SET changed = (SELECT value FROM generation WHERE scope = ?) WHERE id = ?"
 
 
@@ -92,10 +96,11 @@ def commit_files(
     is_stored: Callable[[Digest], bool],
     now: float,
     expected: int | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Committed:
     """Link files into a hosted package, creating it where needed; see `Packages.commit`."""
     row = find_package(connection, repository_id, name)
-    if expected is not None and expected != (0 if row is None else row.revision):
+    if expected is not None and expected != _hosted_revision(row):
         raise Conflict(f"{name} was changed while this was published: try again", retry_after=1.0)
     if row is None:
         row, is_new = insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", now), True
@@ -106,11 +111,24 @@ def commit_files(
     added = [_add_file(connection, row, file, actor, is_stored, now) for file in files]
     retagged = [_set_tag(connection, row, tag, version) for tag, version in tags.items()]
     values: dict[str, object] = {"owner_mode": str(OwnerMode.HOSTED), "origin": ""} if is_new else {}
-    if facts is not None and facts != row.facts:
+    facts = {**(defaults or {}), **(row.facts if facts is None else facts)}
+    if facts != row.facts:
         values["facts"] = facts
     if not (values or any(added) or any(retagged)):
         return Committed(created=False, revision=row.revision)
     return Committed(created=any(added), revision=change_package(connection, row, **values))
+
+
+def _hosted_revision(row: PackageRow | None) -> int:
+    """The revision of what is hosted; 0 for a name of which nothing is, as `Packages.hosted` has it."""
+    return 0 if row is None or row.owner_mode is OwnerMode.UPSTREAM else row.revision
+
+
+def check_untaken(connection: Connection, repository_id: int, rivals: Iterable[tuple[str, str]]) -> None:
+    """Raise AlreadyExists where such a (package, filename), in any case, is or was published in a repository."""
+    for package, filename in rivals:
+        if connection.exec_driver_sql(_TAKEN, (repository_id, package, filename)).first() is not None:
+            raise AlreadyExists(f"another package has a file that is called {filename}")
 
 
 def apply_edit(

@@ -8,10 +8,11 @@ import pytest
 
 from gateway.config import ServerConfig
 from gateway.model import Scope
-from tests.conftest import StartGateway, private, public
+from tests.conftest import StartGateway, key, private, public
 from tests.fakes.artifacts import Recipe, zip_of
 from tests.fakes.nuget import nuspec, package
 from tests.nuget.conftest import Feed
+from tests.racing import meet
 
 PACKAGE = "flat/demo.core/1.0.0/demo.core.1.0.0.nupkg"
 
@@ -88,6 +89,40 @@ async def test_of_two_pushes_at_once_one_is_created_and_one_told(feed: Feed, tok
 
     assert {reply.status for reply in both} == {409}
     assert await feed.versions("demo.core") == ["1.0.0"]
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        (("Demo.Core", "1.0"), ("demo.core", "1.0.0"), ("DEMO.CORE", "1.0.0.0"), ("Demo.core", "1.0.0+build")),
+        (("Demo.Core", "2.0.0-RC.1"), ("demo.core", "2.0-rc.1"), ("DEMO.core", "2.0.0.0-Rc.1+a")),
+    ],
+)
+async def test_of_all_spellings_of_a_version_at_once_one_is_published(
+    feed: Feed, token: str, monkeypatch: pytest.MonkeyPatch, spellings: tuple[tuple[str, str], ...]
+) -> None:
+    meet(monkeypatch, len(spellings))
+
+    done = await asyncio.gather(
+        *(feed.publish(id_, version, token, package(size=n)) for n, (id_, version) in enumerate(spellings))
+    )
+
+    assert sorted(reply.status for reply, _ in done) == [201] + [409] * (len(spellings) - 1)
+    assert len(await feed.versions("demo.core")) == 1
+
+
+async def test_of_first_versions_at_once_the_first_gives_the_casing(
+    feed: Feed, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meet(monkeypatch, 4)
+    ids = ("Demo.Core", "demo.core", "DEMO.CORE", "Demo.core")
+
+    done = await asyncio.gather(*(feed.publish(id_, f"{n}.0.0", token) for n, id_ in enumerate(ids)))
+
+    services, repository = feed.gateway.services, key("nuget/acme/tools")
+    hosted = await services.packages.hosted(services.repository(repository).id, "demo.core")
+    assert [reply.status for reply, _ in done] == [201] * 4
+    assert await feed.found("q=demo") == [ids[int(hosted.files[0].version[0])]]
 
 
 ID = "Demo.Core"

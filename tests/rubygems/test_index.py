@@ -13,6 +13,7 @@ from tests.conftest import Gateway, StartGateway, private, public
 from tests.fakes.faults import answer
 from tests.fakes.gems import gem
 from tests.fakes.upstream import FaultyUpstream
+from tests.racing import meet
 from tests.rubygems.asking import BASE, LISTS, get, info, is_compact, lines, push, specs, yank
 
 DOCUMENTS = ("versions", "info/tool", "names")
@@ -157,6 +158,46 @@ async def test_platforms_of_one_version_pushed_at_once_are_all_published(hosted:
 
     assert [reply.status for reply, _ in done] == [200] * 5
     assert len(await info(hosted, "left")) == 5
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a-1", "2", "ruby"), ("a", "1", "2")),
+        (("a-1", "2", "ruby"), ("A", "1", "2")),
+        (("a-1-2", "3", "ruby"), ("a-1", "2", "3")),
+        (("b", "1.0", "ruby"), ("B", "1.0", "ruby")),
+        (("Two", "1.0", "ruby"), ("TWO", "2.0", "ruby")),
+        (("a", "1.0", "java"), ("a", "1.0", "Java")),
+        (("a", "1.0.b", "ruby"), ("a", "1.0.B", "ruby")),
+    ],
+)
+async def test_of_two_gems_at_once_that_cannot_be_told_apart_one_is_published(
+    hosted: Gateway, monkeypatch: pytest.MonkeyPatch, one: tuple[str, str, str], other: tuple[str, str, str]
+) -> None:
+    token = await hosted.token()
+    meet(monkeypatch, 2)
+
+    done = await asyncio.gather(*(push(hosted, token, name, v, gem(platform=p)) for name, v, p in (one, other)))
+
+    assert sorted(reply.status for reply, _ in done) == [200, 409]
+    listed = [line.split() for line in await lines(hosted) if not line.startswith("tool ")]
+    assert [len(labels.split(",")) for _, labels, _ in listed] == [1]
+    assert len(await info(hosted, listed[0][0])) == 1
+
+
+async def test_a_merged_name_may_be_published_after_its_upstreams_gem_was_fetched(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        fake.rubygems("tool", {"1.0": gem()})
+        gateway = await start_gateway(
+            {"rubygems": {"acme/tools": public("hosted", "fake", merge=("tool",))}}, {"fake": fake.config("rubygems")}
+        )
+        assert (await get(gateway, "gems/tool-1.0.gem")).status == 200
+
+        pushed, _ = await push(gateway, await gateway.token(), "tool", "2.0")
+
+        assert (pushed.status, pushed.body) == (200, b"Successfully registered gem: tool (2.0)\n")
+        assert [line.split()[0] for line in await info(gateway, "tool")] == ["1.0", "2.0"]
 
 
 async def test_a_listed_name_is_never_an_error(start_gateway: StartGateway) -> None:

@@ -352,3 +352,52 @@ async def test_restricted_names_are_listed(packages, tools):
     await packages.set_restricted(tools.id, "closed", True, owner_mode=OwnerMode.HOSTED)
 
     assert await packages.restricted(tools.id) == ["closed"]
+
+
+async def test_facts_by_default_never_replace_any(packages, tools):
+    await packages.commit(tools.id, "tool", [wheel()], defaults={"id": "Tool", "a": 1}, actor="ann")
+    await packages.commit(tools.id, "tool", [wheel("2.0")], defaults={"id": "TOOL", "b": 2}, actor="ann")
+
+    assert packages.get(tools.id, "tool").facts == {"id": "Tool", "a": 1, "b": 2}
+
+
+async def test_several_names_are_published_together_or_not_at_all(packages, tools):
+    def commit(**more):
+        batches = {"one": ([wheel(filename="one.whl")], {"a": 1}), "two": ([wheel(filename="two.whl")], None)}
+        return packages.commit_all(tools.id, batches, actor="ann", is_merged=lambda _name: False, **more)
+
+    await packages.commit(tools.id, "Three", [wheel(filename="three.whl")], actor="ann")
+
+    for refused in (
+        commit(expected={"one": 0, "two": 7}),
+        commit(expected={"one": 3}),
+        commit(rivals=[("three", "no.whl"), ("THREE", "three.WHL")]),
+    ):
+        with pytest.raises(Conflict):
+            await refused
+        assert packages.get(tools.id, "one") is None
+
+    await commit(expected={"one": 0, "two": 0}, rivals=[("three", "no.whl"), ("four", "three.whl")])
+    assert (packages.get(tools.id, "one").facts, packages.get(tools.id, "two").facts) == ({"a": 1}, {})
+
+
+async def test_a_deleted_file_is_still_a_rival(packages, tools):
+    await packages.commit(tools.id, "three", [wheel(filename="three.whl")], actor="ann")
+    await packages.edit(tools.id, "three", Edit(delete_files=("three.whl",)))
+
+    with pytest.raises(AlreadyExists):
+        await packages.commit_all(
+            tools.id,
+            {"one": ([wheel()], None)},
+            actor="ann",
+            is_merged=lambda _name: False,
+            rivals=[("three", "three.whl")],
+        )
+
+
+async def test_nothing_hosted_is_what_is_expected_of_a_name_that_an_upstream_owns(packages, tools):
+    await packages.adopt(tools.id, "requests", "pypi")
+
+    done = await packages.commit(tools.id, "requests", [wheel()], actor="ann", is_merged=True, expected_revision=0)
+
+    assert done.created
