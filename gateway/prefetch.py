@@ -4,17 +4,22 @@ An adapter says which files it can read, and how what they name is fetched; here
 counted. It is for the operator of the data folder, who may read all that is in it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import PurePath
 
 from msgspec import Struct
 
 from gateway.addressed import Addressed
-from gateway.errors import Invalid, RepositoryUnknown
+from gateway.errors import GatewayError, Invalid, RepositoryUnknown
 from gateway.layers import Ownership, ownership
 from gateway.model import Actor, ActorKind, Repository, RepositoryKey
 from gateway.services import Services
+from gateway.store.spool import Follower
 
+_AT_ONCE = 8  # files that are fetched beside one another
+_MOST = 20_000  # files of one lock
 _OPERATOR = Actor(ActorKind.SERVICE, 0, "operator")
 
 
@@ -28,6 +33,37 @@ class Fetched(Struct, frozen=True):
 
 Prefetch = Callable[[bytes, Addressed], AsyncIterator[Fetched]]
 """Body of a project's or lock file, and reads of a repository → everything that it wants, fetched."""
+
+
+async def fetch_files(wanted: Iterable[tuple[str, str]], reader: Addressed) -> AsyncIterator[Fetched]:
+    """Fetch files, each named by its package and its name, a few at once, with the listing that a client reads first.
+
+    For locks that name every file of a build; what a client would not get, is said of the file.
+    """
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def take(package: str, filename: str) -> Fetched:
+        async with gate:
+            try:
+                return Fetched(filename, await _take(reader, package, filename))
+            except GatewayError as error:
+                return Fetched(filename, why=error.message)
+
+    first = list(islice(dict.fromkeys(wanted), _MOST))
+    for done in asyncio.as_completed([take(package, filename) for package, filename in first]):
+        yield await done
+
+
+async def _take(reader: Addressed, package: str, filename: str) -> int:
+    """Read a listing and then a file to its end; its size."""
+    await reader.listing(package)
+    source = await (await reader.file(package, filename)).open()
+    try:
+        if isinstance(source, Follower):
+            await source.finished()
+        return source.size or 0
+    finally:
+        source.close()
 
 
 class Operator(Addressed):

@@ -1,17 +1,13 @@
 """What `bundle install` with a Gemfile.lock would ask for, fetched beforehand: the index of each gem, and its file."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 
 from adapters.rubygems import names
 from gateway.addressed import Addressed
-from gateway.errors import GatewayError, Invalid
-from gateway.prefetch import Fetched
-from gateway.store.spool import Follower
+from gateway.errors import Invalid
+from gateway.prefetch import Fetched, fetch_files
 
-_AT_ONCE = 8
-_MOST = 20_000
 _LOCKED = re.compile(r"    (\S+) \(([^()\s]+)\)\Z")  # four spaces: a gem; six: what it depends on
 _FROM_A_REGISTRY = "GEM"
 
@@ -36,28 +32,5 @@ def locked_gems(body: bytes) -> Iterator[tuple[str, str]]:
 
 async def from_lock(body: bytes, reader: Addressed) -> AsyncIterator[Fetched]:
     """Fetch every gem that this Gemfile.lock names; raises Invalid for what is none."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def take(name: str, label: str) -> Fetched:
-        async with gate:
-            return await _take(reader, name, label)
-
-    wanted = list(dict.fromkeys(locked_gems(body)))[:_MOST]
-    for done in asyncio.as_completed([take(name, label) for name, label in wanted]):
-        yield await done
-
-
-async def _take(reader: Addressed, name: str, label: str) -> Fetched:
-    full = f"{name}-{label}"
-    try:
-        await reader.listing(name)
-        opened = await reader.file(name, f"{full}.gem")
-        source = await opened.open()
-        try:
-            if isinstance(source, Follower):
-                await source.finished()
-            return Fetched(full, source.size or 0)
-        finally:
-            source.close()
-    except GatewayError as error:
-        return Fetched(full, why=error.message)
+    async for fetched in fetch_files(((name, f"{name}-{label}.gem") for name, label in locked_gems(body)), reader):
+        yield fetched

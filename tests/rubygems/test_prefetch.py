@@ -68,8 +68,8 @@ async def test_what_a_lock_file_names_is_fetched_and_then_served_without_the_ups
         await fake.stop()
 
         sizes = {one.name: one.size for one in done}
-        assert sizes["rack-2.0"] == len(rack.body)
-        assert sizes["native-1.2.0-x86_64-linux"] == len(native.body)
-        assert [one.name for one in done if one.why] == ["gone-9.9"]
+        assert sizes["rack-2.0.gem"] == len(rack.body)
+        assert sizes["native-1.2.0-x86_64-linux.gem"] == len(native.body)
+        assert [one.name for one in done if one.why] == ["gone-9.9.gem"]
         for path in ("gems/rack-2.0.gem", "gems/native-1.2.0-x86_64-linux.gem", "gems/mine-1.0.gem", "info/rack"):
             assert (await get(gateway, path)).status == 200, path
