@@ -65,6 +65,14 @@ class Publish:
         row = self._services.packages.get(self.repository.id, package) if package is not None else None
         self._permit.require(scope, package, is_restricted=row is not None and row.is_restricted)
 
+    def require_writer(self) -> None:
+        """Refuse who can publish nothing at all, before anything of a body is read that only then names a package."""
+        token = self.actor.token
+        if self.actor.is_anonymous:
+            self.require(Scope.WRITE)
+        if token is not None and token.scopes.isdisjoint({Scope.WRITE, Scope.ADMIN}):
+            raise Forbidden(f"this token has no {Scope.WRITE}")
+
     async def begin(self, package: str, *, refuse_known_upstream: bool = False) -> HostedPackage | None:
         """Check that the actor may publish this name here, and return what is hosted of it already.
 

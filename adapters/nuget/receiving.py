@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from adapters.nuget import nupkg
-from gateway.errors import Forbidden, Invalid
-from gateway.model import Scope
+from gateway.errors import Invalid
 from gateway.store.blobs import Upload
 from gateway.web.form import Data, End, FormReader
 
@@ -45,21 +44,12 @@ class Received(Struct, frozen=True):
 @asynccontextmanager
 async def received(call: "Call") -> AsyncIterator[Received]:
     """The package that is being PUT; raises Invalid, TooLarge or Forbidden."""
-    check_token(call)
+    call.publish.require_writer()
     async with call.publish.upload(_ALGORITHMS) as upload:
         await _take(call, upload)
         await upload.finish()
         contents = await asyncio.to_thread(nupkg.inspect, upload.path)
         yield Received(contents, upload, upload.hexes())
-
-
-def check_token(call: "Call") -> None:
-    """Refuse who can publish nothing at all, from the headers alone."""
-    token = call.actor.token
-    if call.actor.is_anonymous:
-        call.publish.require(Scope.WRITE)
-    if token is not None and token.scopes.isdisjoint({Scope.WRITE, Scope.ADMIN}):
-        raise Forbidden(f"this token has no {Scope.WRITE}")
 
 
 async def _take(call: "Call", upload: Upload) -> None:

@@ -42,7 +42,7 @@ async def upload(call: "Call") -> "Answer":
 
 
 async def _receive(call: "Call") -> "Answer":
-    _check_token(call)
+    call.publish.require_writer()
     async with call.publish.upload() as content:
         submission = await _collect(call, content)
         check_action(submission, call.query)
@@ -58,15 +58,6 @@ async def _receive(call: "Call") -> "Answer":
         known = () if hosted is None else hosted.files
         warnings = await _commit(call, submission, claim, content, hashes, known)
         return call.text("".join(f"{line}\n" for line in warnings))
-
-
-def _check_token(call: "Call") -> None:
-    """Refuse who can publish nothing at all, from the headers alone."""
-    token = call.actor.token
-    if call.actor.is_anonymous:
-        call.publish.require(Scope.WRITE)
-    if token is not None and token.scopes.isdisjoint({Scope.WRITE, Scope.ADMIN}):
-        raise Forbidden(f"this token has no {Scope.WRITE}")
 
 
 async def _collect(call: "Call", content: "Upload") -> Submission:
