@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from gateway.errors import DigestMismatch, GatewayError, UploadUnknown
+from gateway.errors import DigestMismatch, FileUnknown, GatewayError, UploadUnknown
 from gateway.model import Digest, RepositoryKey, Scope
 from gateway.permit import Permit
 from gateway.publish import Publish
@@ -115,6 +115,17 @@ class GraphPublish(Publish):
         self.require(Scope.DELETE, package)
         tags = await self._services.graph.delete_node(self.repository.id, package, digest, judge)
         await self.note("delete", package, digest=digest, tags=dict.fromkeys(tags, digest))
+
+    async def peek(self, package: str, digest: str, limit: int) -> bytes | None:
+        """A blob that is linked here, for what the adapter must know of it; None if it is longer, or lost."""
+        self.require(Scope.WRITE, package)
+        link = self._services.graph.link(self.repository.id, package, digest)
+        if link is None or link.size > limit:
+            return None
+        try:
+            return await asyncio.to_thread(self._services.hosted.read, link.sha256)
+        except FileUnknown:
+            return None
 
     @property
     def pusher(self) -> str:

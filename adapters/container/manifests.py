@@ -14,20 +14,26 @@ from adapters.container.wire import DOCKER_INDEX, OCI_INDEX
 from gateway.errors import Invalid
 
 MAX_SIZE = 4 * 1024 * 1024
+MAX_CONFIG = 1024 * 1024
 _INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 _FOREIGN = ("nondistributable", ".foreign.")
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 _IN_TOTO = "application/vnd.in-toto+json"
 
 
 class Manifest(Struct, frozen=True):
-    """What a manifest names. blobs: config and layers; nodes: what an index lists; loose: what need not be here."""
+    """What a manifest names. blobs: config and layers; nodes: what an index lists; loose: what need not be here.
+
+    config: of an image that runs somewhere, the digest of the blob that says where.
+    """
 
     media_type: str
     blobs: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     loose: tuple[str, ...] = ()
     subject: str = ""
+    config: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -51,8 +57,22 @@ def parse_manifest(body: bytes, content_type: str) -> Manifest:
         _digests(_descriptors(tree, "manifests")) if is_index else (),
         _digests(loose),
         "" if subject is None else str(_descriptor(subject, "subject")["digest"]),
+        next((str(one["digest"]) for one in config if one.get("mediaType") in _CONFIGS), ""),
         _facts(tree, config, layers),
     )
+
+
+def read_platform(config: bytes) -> str:
+    """Where an image runs, by its config: `linux/amd64`, `linux/arm/v7`. Empty where it does not say."""
+    try:
+        tree = msgspec.json.decode(config)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    found = [tree.get(key) for key in ("os", "architecture", "variant")] if isinstance(tree, dict) else []
+    if any(one is not None and (not isinstance(one, str) or len(one) > 100) for one in found):
+        return ""
+    parts = [one for one in found if one]
+    return "" if len(parts) < 2 or "unknown" in parts else "/".join(parts)
 
 
 def _media_type(tree: dict[str, Any], content_type: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from adapters.container.common import address, headers, image
 from adapters.container.immutable import judge_for
-from adapters.container.manifests import MAX_SIZE, Manifest, parse_manifest
+from adapters.container.manifests import MAX_CONFIG, MAX_SIZE, Manifest, parse_manifest, read_platform
 from adapters.container.names import check_tag, is_digest, parse_digest
 from gateway.errors import FileUnknown, Invalid
 from gateway.model import Digest, Page, Scope
@@ -67,7 +67,8 @@ async def delete_manifest(call: "Call") -> "Answer":
 
 
 async def _put(call: "Call", name: str, parsed: Manifest, digest: str, tags: tuple[str, ...], body: bytes) -> None:
-    row = NodeRow(digest, Digest.of(body), len(body), parsed.media_type, parsed.subject, parsed.facts)
+    facts = {**parsed.facts, **await _platform(call, name, parsed)}
+    row = NodeRow(digest, Digest.of(body), len(body), parsed.media_type, parsed.subject, facts)
     new = NewNode(row, parsed.blobs, parsed.nodes, parsed.loose, tags)
     judge = judge_for(call.repository, call.graph_publish.pusher)
     is_complete = call.repository.settings.get("sparse") is not True
@@ -75,6 +76,13 @@ async def _put(call: "Call", name: str, parsed: Manifest, digest: str, tags: tup
         await call.graph_publish.put(name, new, body, judge, is_complete=is_complete)
     except FileUnknown as error:
         raise Invalid(error.message, oci="MANIFEST_BLOB_UNKNOWN") from error
+
+
+async def _platform(call: "Call", name: str, parsed: Manifest) -> dict[str, str]:
+    """Where an image runs, as one more fact of its manifest."""
+    config = await call.graph_publish.peek(name, parsed.config, MAX_CONFIG) if parsed.config else None
+    platform = read_platform(config) if config is not None else ""
+    return {"platform": platform} if platform else {}
 
 
 def _reference(call: "Call") -> str:

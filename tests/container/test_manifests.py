@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.container.manifests import parse_manifest
+from adapters.container.manifests import parse_manifest, read_platform
 from adapters.container.names import check_name, check_tag, is_attachment_tag, parse_digest, subject_of
 from adapters.container.places import locate
 from adapters.container.scopes import parse_scopes
@@ -35,6 +35,27 @@ def test_any_json_is_a_manifest_or_refused(tree: dict[str, Any], content_type: s
     assert found is not None or refusal == "MANIFEST_INVALID"
     for digest in () if found is None else (*found.blobs, *found.nodes, *found.loose):
         assert str(parse_digest(digest)) == digest
+
+
+@pytest.mark.parametrize(
+    ("config", "platform"),
+    [
+        ({"os": "linux", "architecture": "amd64"}, "linux/amd64"),
+        ({"os": "linux", "architecture": "arm", "variant": "v7"}, "linux/arm/v7"),
+        ({"os": "unknown", "architecture": "unknown"}, ""),
+        ({"os": "linux"}, ""),
+        ({"os": "linux", "architecture": ["amd64"]}, ""),
+        ({"os": "linux", "architecture": "x" * 101}, ""),
+        ([], ""),
+    ],
+)
+def test_a_config_says_where_its_image_runs(config: Any, platform: str) -> None:
+    assert read_platform(json.dumps(config).encode()) == platform
+
+
+@pytest.mark.parametrize("config", [b"", b"{", b"[" * 100_000, b"\xff"])
+def test_a_config_that_is_none_says_nothing(config: bytes) -> None:
+    assert read_platform(config) == ""
 
 
 @given(st.text(max_size=60))

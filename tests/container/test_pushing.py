@@ -263,6 +263,12 @@ def edited(one: Image, changes: dict[str, Any]) -> Image:
     return replace(one, body=json.dumps({**one.document, **changes}).encode())
 
 
+def attestation_of(one: Image) -> Image:
+    """What BuildKit says of how an image was built: a manifest of one in-toto layer, for no platform."""
+    said = artifact("application/vnd.in-toto+json", one.digest.encode())
+    return edited(said, {"layers": [{**said.document["layers"][0], "mediaType": "application/vnd.in-toto+json"}]})
+
+
 async def test_a_walk_over_many_tags_meets_each_once_in_order(hosting: Hosting) -> None:
     registry = await hosting()
     tool, tags = image({"hello": b"1\n"}), [f"1.{number}" for number in range(2500)]
@@ -303,9 +309,7 @@ async def test_an_immutable_tag_does_not_move(hosting: Hosting) -> None:
 async def test_an_immutable_tag_takes_what_dockerd_puts_there_in_one_push(hosting: Hosting) -> None:
     registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
     platform = image({"hello": b"1\n"})
-    attestation = artifact("application/vnd.in-toto+json", b"{}")
-    layer = {**attestation.document["layers"][0], "mediaType": "application/vnd.in-toto+json"}
-    attestation = edited(attestation, {"layers": [layer]})
+    attestation = attestation_of(platform)
     whole = index(platform, attestation)
 
     for one in (attestation, platform, whole):
@@ -315,6 +319,34 @@ async def test_an_immutable_tag_takes_what_dockerd_puts_there_in_one_push(hostin
     assert (await registry.manifest("v1")).body == whole.body
     assert (await registry.push(platform, "v1")).status == 403
     assert (await bob.push(index(whole), "v1")).status == 403
+
+
+@pytest.mark.parametrize("order", ["aAbB", "BbAa", "ABab", "abAB"])
+async def test_an_immutable_tag_takes_an_image_for_several_platforms_in_one_push(hosting: Hosting, order: str) -> None:
+    """Images (`a`, `b`) and their attestations (`A`, `B`) come in any order, the index of all at last."""
+    registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
+    amd, arm = image({"hello": b"1\n"}), image({"hello": b"1\n"}, architecture="arm64")
+    parts = {"a": amd, "b": arm, "A": attestation_of(amd), "B": attestation_of(arm)}
+    whole = index(amd, arm, parts["A"], parts["B"])
+
+    for one in [*(parts[letter] for letter in order), whole]:
+        assert (await registry.push(one, "v1")).status == 201, one.document
+
+    assert (await registry.manifest("v1")).body == whole.body
+    assert [(await registry.push(one, "v1")).status for one in parts.values()] == [403] * 4
+
+
+async def test_an_immutable_tag_does_not_take_two_builds_for_one_platform(hosting: Hosting) -> None:
+    registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
+    await registry.push(image({"hello": b"1\n"}, architecture="arm64"), "v1")
+    await registry.push(image({"hello": b"1\n"}), "v1")
+
+    again = await registry.push(image({"hello": b"2\n"}), "v1")
+    nameless = await registry.push(artifact("application/vnd.example", b"x"), "v1")
+    bob = Registry(registry.gateway, registry.name, await registry.gateway.token("bob", is_admin=True))
+    theirs = await bob.push(image({"hello": b"1\n"}, architecture="s390x"), "v1")
+
+    assert [again.status, nameless.status, theirs.status] == [403, 403, 403]
 
 
 async def test_signatures_may_be_overwritten_under_immutable_tags(hosting: Hosting) -> None:
