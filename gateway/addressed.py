@@ -22,13 +22,15 @@ from msgspec.structs import replace
 from yarl import URL
 
 from gateway import listings
+from gateway.cold import Cold, counted
 from gateway.errors import Blocked, FileUnknown, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.layers import Layer, flatten
 from gateway.model import Digest, Listing, OwnerMode, Page, Visibility
 from gateway.opened import OpenFile
-from gateway.pull import Pull, Rendered, Source
+from gateway.pull import Pull, Rendered, Source, held_source
 from gateway.services import Services
+from gateway.store.first_use import is_strong
 from gateway.store.hashing import require
 from gateway.store.rows import CachedFile, DocumentRow
 from gateway.store.spool import Expected, Follower
@@ -47,6 +49,7 @@ class Shelf(Struct, frozen=True):
     path: below an upstream's base, percent-encoded. algorithms: to compute besides sha256. proofs: (algorithm, path) of
     documents that hold its hash, best first; `read` finds it in one. said: the hashes that an answer's headers promise.
     is_proof_needed: False for a file that proves itself (a signature): it is kept when nobody promises anything.
+    is_movable: the same name may have other bytes one day (a snapshot).
     """
 
     path: str
@@ -55,6 +58,7 @@ class Shelf(Struct, frozen=True):
     read: Callable[[str, bytes], str | None]
     said: Callable[[Mapping[str, str]], Mapping[str, str]]
     is_proof_needed: bool = True
+    is_movable: bool = False
 
 
 @runtime_checkable
@@ -150,7 +154,7 @@ class Addressed(Pull):
                 self._lacking = layer.name
                 continue
             if held is not None:
-                sources.append(Source(layer, held=held))
+                sources.append(held_source(owned, layer, held))
                 if owned.mode is not OwnerMode.MERGED:
                     break
         if not sources:
@@ -233,33 +237,30 @@ class Addressed(Pull):
         )
 
     async def _follow(self, layer: Layer, package: str, filename: str, shelf: Shelf) -> Follower:
-        services, upstream, repository, asked = self._services, layer.upstream, layer.repository, self.repository
+        services, upstream, repository = self._services, layer.upstream, layer.repository
         assert upstream is not None
         proof = _Proof(services, upstream, shelf)
+        cold = Cold(services, repository, self.repository, package, filename)
 
         @asynccontextmanager
         async def fetch(offset: int) -> AsyncIterator[Stream]:
             async with AsyncExitStack() as stack:
                 stream = await self._streamed(stack, proof, shelf, offset)
                 proof.begin(stream.headers)
-                if stream.total is not None:
-                    services.fetched(repository.key.type, str(repository.key), stream.total - stream.offset)
-                yield stream
+                yield counted(services, repository, stream)
 
         async def done(digest: Digest, length: int, hexes: Mapping[str, str]) -> None:
-            row = await services.packages.adopt(repository.id, package, upstream.name)
-            if row.owner_mode is OwnerMode.HOSTED and not asked.is_merged(package):
-                raise FileUnknown(f"{package} was published here meanwhile")
-            cached = CachedFile(digest, length, dict(hexes), proof.upstream.name, time.time())
-            await services.blob_rows.add_cached(repository.id, package, filename, cached)
+            is_first = not shelf.is_movable and not is_strong(proof.agreed)
+            await cold.link(cold.cached(digest, length, hexes, proof.upstream.name), is_first=is_first)
 
-        def known() -> Digest | None:
-            cached = services.blob_rows.cached(repository.id, package, filename, None)
-            return None if cached is None else cached.digest
+        def refused(error: UpstreamCorrupt) -> UpstreamCorrupt:
+            return cold.refused(proof.upstream.name, error)
 
         key = f"{repository.id} {upstream.name} {package} {filename}"
         expected = Expected(algorithms=shelf.algorithms)
-        return await services.spools.open(key, expected, fetch, done, known=known, judge=proof.judge)
+        return await services.spools.open(
+            key, expected, fetch, done, known=cold.known, judge=proof.judge, refused=refused
+        )
 
     async def _streamed(self, stack: AsyncExitStack, proof: "_Proof", shelf: Shelf, offset: int) -> Stream:
         """The file's bytes from who has it, which is another upstream of ours where a redirect leads there."""
@@ -314,12 +315,14 @@ class Addressed(Pull):
 class _Proof:
     """What an upstream promises of a file: by the headers that come with it, else by a document that lies beside it.
 
-    upstream: who gives the file, which a redirect may change before its headers are read.
+    upstream: who gives the file, which a redirect may change before its headers are read. agreed: the promises that
+    were found to be kept.
     """
 
     def __init__(self, services: Services, upstream: Upstream, shelf: Shelf) -> None:
         self._services = services
         self.upstream = upstream
+        self.agreed: Mapping[str, str] = {}
         self._shelf = shelf
         self._promised: dict[str, str] = {}
         self._asking: asyncio.Task[dict[str, str]] | None = None
@@ -342,6 +345,7 @@ class _Proof:
             require(known, hexes)
         except Exception as error:
             raise UpstreamCorrupt(f"{self._shelf.path} of {self.upstream.name}: {error}") from error
+        self.agreed = known
 
     async def _ask(self) -> dict[str, str]:
         client = self._services.client

@@ -1,4 +1,6 @@
-"""Refused requests of known actors, for the audit table: collected here, written in batches, bounded in number.
+"""What was refused, for the audit table: collected here, written in batches, bounded in number.
+
+Requests of known actors, and files of upstreams that are not what was promised.
 
 An anonymous 401 is no entry: clients that read their password from a netrc file make one before every request, so it
 must stay as cheap as a log line, which it has (docs/decisions/0004).
@@ -8,10 +10,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from cachetools import TTLCache
+
 from gateway.store.audit import Audit
 from gateway.store.rows import AuditEntry
 
 _MOST = 10_000
+_AGAIN_SECONDS = 600.0  # until the same fault of an upstream is worth another entry
 
 
 class Denials:
@@ -21,13 +26,11 @@ class Denials:
         self._audit = audit
         self._entries: list[AuditEntry] = []
         self._dropped = 0
+        self._faults: TTLCache[tuple[str, ...], None] = TTLCache(1000, _AGAIN_SECONDS)
 
     def note(self, *, actor: str, repository: str, detail: Mapping[str, Any], address: str, request_id: str) -> None:
         """Take one refusal."""
-        if len(self._entries) >= _MOST:
-            self._dropped += 1
-            return
-        self._entries.append(
+        self._take(
             AuditEntry(
                 at=time.time(),
                 actor=actor,
@@ -38,6 +41,21 @@ class Denials:
                 request_id=request_id,
             )
         )
+
+    def note_corrupt(self, *, upstream: str, repository: str, package: str, filename: str, reason: str) -> None:
+        """Take one file that an upstream promised otherwise; the same again only after some minutes."""
+        key = (upstream, repository, package, filename, reason)
+        if key in self._faults:
+            return
+        self._faults[key] = None
+        detail = {"filename": filename, "reason": reason}
+        self._take(AuditEntry(time.time(), upstream, "upstream.corrupt", repository, package, detail))
+
+    def _take(self, entry: AuditEntry) -> None:
+        if len(self._entries) >= _MOST:
+            self._dropped += 1
+        else:
+            self._entries.append(entry)
 
     async def flush(self) -> None:
         """Write what came together."""

@@ -7,9 +7,9 @@ ecosystem; what must be parsed or rendered is handed in by the adapter.
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from isal import igzip
@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway import listings
+from gateway.cold import Cold, counted
 from gateway.documents import Parse
 from gateway.errors import FileUnknown, PackageUnknown
 from gateway.format import Ask, Document
@@ -26,7 +27,7 @@ from gateway.model import HOSTED_LAYER, Actor, Digest, File, Listing, OwnerMode,
 from gateway.opened import OpenFile, etag_of, warm_file
 from gateway.permit import Permit
 from gateway.services import Services
-from gateway.store.receiving import Fetch
+from gateway.store.first_use import FirstUse, is_strong
 from gateway.store.rows import CachedFile, HostedPackage
 from gateway.store.spool import Expected, Follower
 from gateway.upstream.client import Status, Stream
@@ -51,18 +52,23 @@ class Rendered(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """Where a listing comes from: hosted rows as of a revision, or a held document."""
+    """Where a listing comes from: hosted rows as of a revision, or a held document.
+
+    revision: of the package's row beside a held document, which rises with what we learn of its files; a row that has
+    just been made says no more than none.
+    """
 
     layer: Layer
     hosted: HostedPackage | None = None
     held: HeldListing | None = None
+    revision: int = 1
 
     @property
     def identity(self) -> tuple[object, ...]:
         if self.hosted is not None:
             return (HOSTED_LAYER, self.layer.repository.id, self.hosted.row.revision)
         assert self.held is not None
-        return self.held.identity
+        return (*self.held.identity, self.layer.repository.id, self.revision)
 
 
 class Pull:
@@ -100,7 +106,7 @@ class Pull:
             assert layer.upstream is not None
             held = await listings.proven(self._services.documents, self._format, layer.upstream, package, is_right)
             if held is not None:
-                return await self._page(package, variant, render, [Source(layer, held=held)])
+                return await self._page(package, variant, render, [held_source(owned, layer, held)])
         return None
 
     async def _page(
@@ -307,7 +313,7 @@ class Pull:
             assert layer.upstream is not None
             held = await listings.hold(self._services.documents, self._format, layer.upstream, package, since)
             if held is not None:
-                sources.append(Source(layer, held=held))
+                sources.append(held_source(owned, layer, held))
                 break
         if not sources:
             raise PackageUnknown(f"no package {package} in {self.repository.key}")
@@ -323,7 +329,16 @@ class Pull:
         if source.hosted is not None:
             return _hosted_listing(package, source.hosted)
         assert source.held is not None
-        return await listings.read(self._services.documents, self._format, source.held, package)
+        listing = await listings.read(self._services.documents, self._format, source.held, package)
+        first = self._first_uses(package, source)
+        if not first:
+            return listing
+        return replace(listing, files=tuple(_as_first_seen(file, first) for file in listing.files))
+
+    def _first_uses(self, package: str, source: Source) -> Mapping[str, FirstUse]:
+        """What is known of an upstream's files that no strong hash names."""
+        assert source.held is not None
+        return self._services.blob_rows.first_uses(source.layer.repository.id, package, source.held.upstream.name)
 
     def _with_freshness(self, page: Page, sources: list[Source]) -> Page:
         """The page with headers that depend on now: how long clients may keep it, and whether it is stale."""
@@ -374,8 +389,18 @@ class Pull:
             file = listing.find(filename)
             if file is not None and file.url is not None and sha256 in {None, file.sha256}:
                 file = await listings.promised(self._services.documents, self._format, source.held.upstream, file)
+                file = _as_first_seen(file, self._first_uses(package, source))
                 assert file.url is not None
-                return self._cold(source.layer, package, filename, file.url, file.hashes, file.size, file)
+                return self._cold(
+                    source.layer,
+                    package,
+                    filename,
+                    file.url,
+                    file.hashes,
+                    file.size,
+                    file,
+                    is_first=not is_strong(file.hashes),
+                )
         raise FileUnknown(f"{package} has no file {filename}")
 
     async def _sidecar_from_upstream(self, package: str, filename: str, kind: str, sha256: str | None) -> OpenFile:
@@ -391,27 +416,37 @@ class Pull:
         raise FileUnknown(f"{package} has no {filename}.{kind}")
 
     def _cold(
-        self, layer: Layer, package: str, name: str, url: str, hashes: Mapping[str, str], size: int | None, file: File
+        self,
+        layer: Layer,
+        package: str,
+        name: str,
+        url: str,
+        hashes: Mapping[str, str],
+        size: int | None,
+        file: File,
+        *,
+        is_first: bool = False,
     ) -> OpenFile:
+        """A file on its way. is_first: nobody says for sure which bytes it has, so those that come are kept to."""
         upstream = layer.upstream
         assert upstream is not None
-        services, repository, asked = self._services, layer.repository, self.repository
+        services, repository = self._services, layer.repository
+        cold = Cold(services, repository, self.repository, package, name, hashes.get("sha256"))
 
         async def done(digest: Digest, length: int, _: Mapping[str, str]) -> None:
-            row = await services.packages.adopt(repository.id, package, upstream.name)
-            if row.owner_mode is OwnerMode.HOSTED and not asked.is_merged(package):
-                raise FileUnknown(f"{package} was published here meanwhile")
-            cached = CachedFile(digest, length, dict(hashes), upstream.name, time.time())
-            await services.blob_rows.add_cached(repository.id, package, name, cached)
+            known = {**hashes, "sha256": digest.hex} if is_first else hashes
+            await cold.link(cold.cached(digest, length, known, upstream.name), is_first=is_first)
 
-        def known() -> Digest | None:
-            cached = services.blob_rows.cached(repository.id, package, name, hashes.get("sha256"))
-            return None if cached is None else cached.digest
+        @asynccontextmanager
+        async def fetch(offset: int) -> AsyncIterator[Stream]:
+            async with services.client.stream(upstream, url, offset) as stream:
+                yield counted(services, repository, stream)
 
         async def opened() -> Follower:
             key = f"{repository.id} {package} {name} {sorted(hashes.items())}"
-            fetch = _fetch(services, upstream, url, repository)
-            return await services.spools.open(key, Expected(dict(hashes), size), fetch, done, known=known)
+            expected = Expected(dict(hashes), size)
+            refused = partial(cold.refused, upstream.name)
+            return await services.spools.open(key, expected, fetch, done, known=cold.known, refused=refused)
 
         return OpenFile(
             name,
@@ -425,17 +460,15 @@ class Pull:
         )
 
 
-def _fetch(services: Services, upstream: Upstream, url: str, repository: Repository) -> Fetch:
-    """How the spool gets the file's bytes from an offset on; what comes is counted for the repository."""
+def held_source(owned: Ownership, layer: Layer, held: HeldListing) -> Source:
+    row = owned.rows.get(layer.repository.id)
+    return Source(layer, held=held, revision=1 if row is None else row.revision)
 
-    @asynccontextmanager
-    async def fetch(offset: int) -> AsyncIterator[Stream]:
-        async with services.client.stream(upstream, url, offset) as stream:
-            if stream.total is not None:
-                services.fetched(repository.key.type, str(repository.key), stream.total - stream.offset)
-            yield stream
 
-    return fetch
+def _as_first_seen(file: File, first: Mapping[str, FirstUse]) -> File:
+    """The file with the hash of the bytes that it had when they first came: no later promise changes them."""
+    known = first.get(file.filename)
+    return file if known is None else replace(file, hashes={"sha256": known.digest.hex}, size=known.size)
 
 
 def _hosted_listing(package: str, hosted: HostedPackage) -> Listing:

@@ -49,7 +49,15 @@ def shelf_of(spot: Spot) -> Shelf:
     """Where upstreams keep a file, and how it is proved."""
     path = wire.shelf_path(spot)
     proofs, is_needed = wire.proofs(path), spot.signed is None
-    return Shelf(path, tuple(names.CHECKSUMS), proofs, wire.read_checksum, wire.said_in, is_proof_needed=is_needed)
+    return Shelf(
+        path,
+        tuple(names.CHECKSUMS),
+        proofs,
+        wire.read_checksum,
+        wire.said_in,
+        is_proof_needed=is_needed,
+        is_movable=spot.is_snapshot,
+    )
 
 
 class _Build:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from gateway.model import HOSTED_LAYER, Digest
 from gateway.store import schema
 from gateway.store.database import Database, bump, from_json
+from gateway.store.first_use import FirstUse, first_uses, forget, settle
 from gateway.store.graph_care import GraphCare
 from gateway.store.rows import CachedFile
 
@@ -77,8 +78,18 @@ class BlobRows:
         rows = self._database.point(sql, (repository_id, package, prefix, end))
         return rows[0][0] if rows else None
 
-    async def add_cached(self, repository_id: int, package: str, filename: str, file: CachedFile) -> None:
-        """Link verified bytes, already in the cache store, to a package; the same link again renews its date."""
+    def first_uses(self, repository_id: int, package: str, upstream: str) -> dict[str, FirstUse]:
+        """By file name, which bytes it has for good where no strong hash was promised; a point read."""
+        return first_uses(self._database, repository_id, package, upstream)
+
+    async def add_cached(
+        self, repository_id: int, package: str, filename: str, file: CachedFile, *, is_first: bool = False
+    ) -> None:
+        """Link verified bytes, already in the cache store, to a package; the same link again renews its date.
+
+        is_first: no strong hash was promised, so these are the bytes that the name has for good. Raises UpstreamCorrupt
+        where it has others.
+        """
         values = {
             "repository_id": repository_id,
             "package": package,
@@ -96,6 +107,7 @@ class BlobRows:
         )
 
         def change(connection: Connection) -> None:
+            settle(connection, repository_id, package, filename, file, is_first=is_first)
             keep_cached_blob(connection, file.digest, file.size, file.fetched_at)
             connection.execute(link)
 
@@ -112,13 +124,18 @@ class BlobRows:
         return await self._database.write(change)
 
     async def purge_cached(self, repository_id: int, package: str | None = None) -> int:
-        """Unlink the cached files of a repository, or of one of its packages; how many there were."""
+        """Unlink the cached files of a repository, or of one of its packages; how many there were.
+
+        Of a package that is named, what was first fetched is forgotten too: upstreams are believed anew.
+        """
         statement = delete(schema.cached_file).where(schema.cached_file.c.repository_id == repository_id)
         if package is not None:
             statement = statement.where(schema.cached_file.c.package == package)
 
         def change(connection: Connection) -> int:
             bump(connection, f"repository:{repository_id}")
+            if package is not None:
+                forget(connection, repository_id, package)
             return connection.execute(statement).rowcount
 
         return await self._database.write(change)

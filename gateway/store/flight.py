@@ -29,6 +29,9 @@ OnDone = Callable[[Digest, int, Mapping[str, str]], Awaitable[None]]
 Judge = Callable[[Mapping[str, str]], Awaitable[None]]
 """Told of all computed hashes before the blob is kept; raises for bytes that must not be."""
 
+Refused = Callable[[UpstreamCorrupt], UpstreamCorrupt]
+"""Told in the process that fetched that bytes are not what was promised; returns it in words that explain it."""
+
 
 class Order(Struct, frozen=True):
     """What the first asker of a key wants done. hashes, size: promised. known: see `Spools.open`."""
@@ -42,6 +45,7 @@ class Order(Struct, frozen=True):
     pause: float
     algorithms: tuple[str, ...] = ()
     judge: Judge | None = None
+    refused: Refused | None = None
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -56,6 +60,12 @@ class Order(Struct, frozen=True):
             require(self.hashes, hexes)
         except DigestMismatch as error:
             raise UpstreamCorrupt(error.message) from error
+
+    def explained(self, error: GatewayError) -> GatewayError:
+        """The error as the asker puts it, who is told of bytes that must not be."""
+        if self.refused is None or not isinstance(error, UpstreamCorrupt):
+            return error
+        return self.refused(error)
 
     async def record(self, digest: Digest, size: int, hashes: Mapping[str, str]) -> None:
         if self.on_done is not None:
@@ -202,9 +212,12 @@ class Flight:
                 await writer.stop()
                 os.close(part)
         except GatewayError as error:
-            state.failed(error)
+            failure = order.explained(error)
+            state.failed(failure)
             await in_thread(self._files.remove)
-            raise
+            if failure is error:
+                raise
+            raise failure from error
 
     async def _find(self) -> bool:
         """Whether the blob is there by now, fetched by another process or for another key."""

@@ -293,6 +293,17 @@ cached_file = Table(  # a file of an upstream whose verified bytes are in the ca
     Column("fetched_at", Float, nullable=False),
     UniqueConstraint("repository_id", "package", "filename", "digest"),
 )
+first_use = Table(  # what was first fetched of a file that no strong hash names; it outlives the bytes
+    "first_use",
+    metadata,
+    Column("repository_id", ForeignKey("repository.id", ondelete="CASCADE"), primary_key=True),
+    Column("package", Text, primary_key=True),
+    Column("upstream", Text, primary_key=True),
+    Column("filename", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
 blob = Table(
     "blob",
     metadata,

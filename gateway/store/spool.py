@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from gateway.errors import StoreTrouble
 from gateway.model import Digest
 from gateway.store.blobs import FileBlobs, remove_older
-from gateway.store.flight import Flight, Judge, OnDone, Order
+from gateway.store.flight import Flight, Judge, OnDone, Order, Refused
 from gateway.store.receiving import Fetch
 from gateway.store.spool_files import Lock, SpoolFiles
 
@@ -61,14 +61,15 @@ class Spools:
         *,
         known: Callable[[], Digest | None] | None = None,
         judge: Judge | None = None,
+        refused: Refused | None = None,
     ) -> "Follower":
         """Follow the fetch of `key`; begin it, or take it over, where nobody else does. Close the follower.
 
         Returns when the upstream has answered, so that `size` is as known as it gets and an absent file raises here.
         `key` names everything that `on_done` records, since only the first asker's is called. known: asked once this
         process may fetch, lest it fetches what another one has just finished. judge: asked with all hashes before
-        anything is kept, where a promise comes with or after the bytes. Raises what `fetch` raises, UpstreamCorrupt or
-        StoreTrouble.
+        anything is kept, where a promise comes with or after the bytes. refused: told of bytes that broke a promise.
+        Raises what `fetch` raises, UpstreamCorrupt or StoreTrouble.
         """
         if self._is_closed:
             raise StoreTrouble("the gateway is stopping")
@@ -85,6 +86,7 @@ class Spools:
                 self._pause,
                 expected.algorithms,
                 judge,
+                refused,
             )
             flight = Flight(files, self._blobs, order)
             self._begin(files.name, flight)
