@@ -35,8 +35,9 @@ from gateway.store.hashing import require
 from gateway.store.rows import CachedFile, DocumentRow
 from gateway.store.spool import Expected, Follower
 from gateway.upstream.addresses import is_same_origin
-from gateway.upstream.client import Elsewhere, Status, Stream
+from gateway.upstream.client import Status, Stream
 from gateway.upstream.registry import Upstream
+from gateway.upstream.sending import Elsewhere
 
 _WHOLE = 16 * 1024**2  # bytes up to which a client waits for the verified whole, and its answer has every hash
 _LONGEST_PROOF = 4096
