@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from gateway.model import HOSTED_LAYER, Digest
 from gateway.store.blobs import FileBlobs, OpenBlob
+from gateway.store.rows import PackageRow
 from gateway.store.spool import Follower
 
 _ETAG_HASHES = ("sha256", "sha512", "sha384", "sha1", "md5")
@@ -15,7 +16,8 @@ class OpenFile(Struct, frozen=True):
     """A file that may be sent. `open` gives its verified bytes: a blob, or the follower of a running fetch.
 
     size: bytes, None while unknown. etag: with quotes, made of the strongest promised hash, or empty.
-    digest: of a warm blob, for the fast path; None when cold. path: where the warm blob lies.
+    digest: of a warm blob, for the fast path; None when cold. store: where the warm blob lies.
+    package: the row of the package that a hosted file was found in, for what its facts say.
     """
 
     filename: str
@@ -29,6 +31,7 @@ class OpenFile(Struct, frozen=True):
     is_hosted: bool = False
     is_private: bool = True
     hashes: Mapping[str, str] = field(default_factory=dict)
+    package: PackageRow | None = None
 
     @property
     def freshness(self) -> str:

@@ -179,20 +179,26 @@ class Pull:
         return [(package, filename) for package, filename in found if self.may(package, Scope.READ)]
 
     async def sidecar(self, package: str, filename: str, kind: str, sha256: str | None = None) -> OpenFile:
-        """What belongs to a file: its `metadata`, signature or provenance. Raises FileUnknown or as `page` does."""
+        """What belongs to a file: its `metadata`, signature or provenance. Raises FileUnknown or as `page` does.
+
+        sha256: of the file that it must belong to, whatever else once had the same name.
+        """
         owned = self._authorise(package)
-        name = f"{filename}.{kind}"
         for layer in self._readable(owned.hosted(), package, owned):
             hosted = await self._services.packages.hosted(layer.repository.id, package)
-            attachment = hosted.attachments.get(filename, {}).get(kind) if hosted is not None else None
-            if attachment is not None:
-                return self._blob(name, attachment.digest, attachment.size, {"sha256": attachment.digest.hex})
+            file = hosted.find(filename) if hosted is not None else None
+            if hosted is None or file is None or sha256 not in {None, file.sha256}:
+                continue
+            attachment = hosted.attachments.get(filename, {}).get(kind)
+            if attachment is None:
+                raise FileUnknown(f"{package} has no {filename}.{kind}")  # an upstream's is of another file
+            name, hashes = f"{filename}.{kind}", {"sha256": attachment.digest.hex}
+            return replace(self._blob(name, attachment.digest, attachment.size, hashes), package=hosted.row)
         for layer in self._readable(owned.upstreams(), package, owned):
-            cached = self._services.blob_rows.cached(layer.repository.id, package, name, None)
-            if cached is not None and (warm := self._warm(name, cached)) is not None:
+            if (warm := self._warm_sidecar(layer, package, filename, kind, sha256)) is not None:
                 return warm
         if not owned.upstreams():
-            raise FileUnknown(f"{package} has no {name}")
+            raise FileUnknown(f"{package} has no {filename}.{kind}")
         return await self._sidecar_from_upstream(package, filename, kind, sha256)
 
     async def beside(self, package: str, filename: str, kind: str, parse: Parse) -> Listing | None:
@@ -362,10 +368,10 @@ class Pull:
     async def _hosted_file(self, layer: Layer, package: str, filename: str, sha256: str | None) -> OpenFile | None:
         hosted = await self._services.packages.hosted(layer.repository.id, package)
         file = hosted.find(filename) if hosted is not None else None
-        if file is None or file.sha256 is None or sha256 not in {None, file.sha256}:
+        if hosted is None or file is None or file.sha256 is None or sha256 not in {None, file.sha256}:
             return None
         opened = self._blob(filename, Digest.sha256(file.sha256), file.size or 0, file.hashes)
-        return replace(opened, uploaded_at=file.uploaded_at)
+        return replace(opened, uploaded_at=file.uploaded_at, package=hosted.row)
 
     def _blob(self, name: str, digest: Digest, size: int, hashes: Mapping[str, str]) -> OpenFile:
         is_private = self.repository.visibility is not Visibility.PUBLIC
@@ -380,6 +386,19 @@ class Pull:
         return warm_file(
             store, name, cached.digest, cached.size, cached.hashes, layer=cached.upstream, is_private=is_private
         )
+
+    def _warm_sidecar(
+        self, layer: Layer, package: str, filename: str, kind: str, sha256: str | None
+    ) -> OpenFile | None:
+        """The cached sidecar of the file with that digest; of the cached file of that name where none is given."""
+        rows, id_ = self._services.blob_rows, layer.repository.id
+        file = rows.cached(id_, package, filename) if sha256 is None else None
+        of = [sha256] if sha256 is not None else [None] if file is None else [file.digest.hex, None]
+        for one in of:
+            cached = rows.cached(id_, package, _beside(filename, kind, one))
+            if cached is not None and (warm := self._warm(f"{filename}.{kind}", cached)) is not None:
+                return warm
+        return None
 
     async def _from_upstream(self, package: str, filename: str, sha256: str | None) -> OpenFile:
         for source in await self._sources(package):
@@ -412,7 +431,7 @@ class Pull:
             if file is not None and url is not None and sha256 in {None, file.sha256}:
                 promised = file.facts.get(f"{kind}_sha256")
                 hashes = {"sha256": promised} if isinstance(promised, str) else {}
-                return self._cold(source.layer, package, f"{filename}.{kind}", url, hashes, None, file)
+                return self._cold(source.layer, package, _beside(filename, kind, file.sha256), url, hashes, None, file)
         raise FileUnknown(f"{package} has no {filename}.{kind}")
 
     def _cold(
@@ -449,7 +468,7 @@ class Pull:
             return await services.spools.open(key, expected, fetch, done, known=cold.known, refused=refused)
 
         return OpenFile(
-            name,
+            name.rpartition("/")[2],
             size,
             etag_of(hashes),
             upstream.name,
@@ -469,6 +488,11 @@ def _as_first_seen(file: File, first: Mapping[str, FirstUse]) -> File:
     """The file with the hash of the bytes that it had when they first came: no later promise changes them."""
     known = first.get(file.filename)
     return file if known is None else replace(file, hashes={"sha256": known.digest.hex}, size=known.size)
+
+
+def _beside(filename: str, kind: str, sha256: str | None) -> str:
+    """Under what a sidecar is cached: with the digest of its file, so that no other of that name ever has it."""
+    return f"{sha256 or '-'}/{filename}.{kind}"
 
 
 def _hosted_listing(package: str, hosted: HostedPackage) -> Listing:

@@ -192,6 +192,7 @@ async def test_an_operator_may_believe_the_upstream_anew(start_gateway: StartGat
         await evict(gateway)
         still = await gateway.get(f"{FILES}-/{FILENAME}")
         await gateway.services.blob_rows.purge_cached(repository.id, "left")
+        await gateway.services.document_rows.purge("fake")
         anew = await gateway.get(f"{FILES}-/{FILENAME}")
 
         assert is_refused(still)

@@ -120,27 +120,19 @@ async def download(call: "Call") -> "Answer":
         stem, kind = filename, ""
     if names.version_of(stem, package) is None:
         raise FileUnknown(f"{package} has no file {filename[:80]}")
-    opened = await _opened(call, package, stem, kind, sha256)
-    if opened.is_hosted:
-        await _check_released(call, package)
+    if kind:
+        opened = await call.pull.sidecar(package, stem, kind, sha256)
+    else:
+        opened = await call.pull.file(package, stem, sha256)
+    _check_released(opened)
     return call.file(opened)
 
 
-async def _opened(call: "Call", package: str, filename: str, kind: str, sha256: str | None) -> OpenFile:
-    if not kind:
-        return await call.pull.file(package, filename, sha256)
-    opened = await call.pull.sidecar(package, filename, kind, sha256)
-    if opened.is_hosted and sha256 is not None:
-        await call.pull.file(package, filename, sha256)
-    return opened
-
-
-async def _check_released(call: "Call", package: str) -> None:
+def _check_released(opened: OpenFile) -> None:
     """Raise Blocked for a hosted package in quarantine: its files are not on the page, and not to be had either."""
-    hosted = await call.publish.hosted(package)
-    facts = hosted.row.facts if hosted is not None else (await call.pull.listing(package)).facts
-    if facts.get("status") == wire.QUARANTINED:
-        raise Blocked(f"{package} is quarantined: {facts.get('reason', 'no reason was given')}")
+    row = opened.package
+    if row is not None and row.facts.get("status") == wire.QUARANTINED:
+        raise Blocked(f"{row.name} is quarantined: {row.facts.get('reason', 'no reason was given')}")
 
 
 async def provenance(call: "Call") -> "Answer":
@@ -153,8 +145,7 @@ async def provenance(call: "Call") -> "Answer":
         if not names.same_version(names.version_of(filename, package) or "", call.path["version"]):
             raise FileUnknown(f"{package} has no file {filename[:80]} of that version")
         opened = await call.pull.sidecar(package, filename, "provenance")
-        if opened.is_hosted:
-            await _check_released(call, package)
+        _check_released(opened)
     except Unknown as error:
         return call.json({"message": error.message}, 404, _NO_STORE)
     return call.file(opened, content_type=media_type, headers=(("Vary", "Accept"),))
