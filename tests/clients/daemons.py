@@ -7,87 +7,35 @@ must not touch what a daemon of this machine may hold.
 import json
 import os
 import signal
-import subprocess
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Self
 
 import yaml
 
 from tests.clients.gateway import fetch, free_port
+from tests.clients.process import Server
 from tests.clients.tools import LOOPBACK, World, execute, tool
 
 _PATIENCE = 60.0
 
 
-class Daemon(ABC):
-    """A process that runs while the `with` lasts. `address`: how clients reach it."""
+class Daemon(Server):
+    """A server whose command does not change. `address`: how clients reach it."""
 
     def __init__(self, name: str, folder: Path, command: Sequence[str], address: str) -> None:
-        """`name`: what it is called in errors."""
-        self.name = name
-        self.folder = folder
+        super().__init__(name, folder)
         self.address = address
         self._command = list(command)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def log(self) -> str:
-        """What it has printed so far."""
-        path = self.folder / "daemon.log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._log = (self.folder / "daemon.log").open("ab")
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=self.folder,
-            env={**os.environ, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, "HOME": str(self.folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + _PATIENCE
-        while not self._probe():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"{self.name} did not start:\n{self.log[-4000:]}")
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End it, and what is left of its process group."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        environment = {**os.environ, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, "HOME": str(self.folder)}
+        self._launch(self._command, self.folder, environment, _PATIENCE)
 
     def hang_up(self) -> None:
         """Tell it to read its configuration again."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGHUP)
-
-    @abstractmethod
-    def _probe(self) -> bool:
-        """Whether it answers."""
+        os.kill(self.pid, signal.SIGHUP)
 
 
 class Dockerd(Daemon):
@@ -118,7 +66,7 @@ class Dockerd(Daemon):
         host = {"DOCKER_HOST": self.address}
         return self._world.run("docker", "info", "--format", "{{.RegistryConfig.Mirrors}}", environment=host).text
 
-    def _probe(self) -> bool:
+    def _answers(self) -> bool:
         host = {"DOCKER_HOST": self.address}
         return self._world.run("docker", "version", environment=host, timeout=20).code == 0
 
@@ -136,7 +84,7 @@ class Containerd(Daemon):
         )
         super().__init__("containerd", folder, [*tool("containerd"), "-c", str(folder / "config.toml")], address)
 
-    def _probe(self) -> bool:
+    def _answers(self) -> bool:
         command = [*tool("ctr"), "-a", self.address, "version"]
         return execute(command, self.folder, os.environ, timeout=20).code == 0
 
@@ -168,14 +116,5 @@ class DebianRegistry(Daemon):
     def url(self) -> str:
         return f"http://{self.address}/"
 
-    @property
-    def pid(self) -> int:
-        if self._process is None:
-            raise RuntimeError("docker-registry is not running")
-        return self._process.pid
-
-    def _probe(self) -> bool:
-        try:
-            return fetch(f"{self.url}v2/")[0] < 500
-        except OSError:
-            return False
+    def _answers(self) -> bool:
+        return fetch(f"{self.url}v2/")[0] < 500

@@ -6,22 +6,20 @@ address and `python -m gateway token create`. It must not import the product.
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
 from tests.clients.install import ROOT
+from tests.clients.process import Server
 from tests.clients.tools import LOOPBACK, Ran, execute
 
 READ = ("read:packages",)
@@ -36,7 +34,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Gateway:
+class Gateway(Server):
     """One gateway: started with `with`, or by `start` and `stop`; `restart` keeps the data folder and the port."""
 
     def __init__(
@@ -54,7 +52,7 @@ class Gateway:
 
         `prefix`: what stands before the command, such as `taskset -c 0`.
         """
-        self.folder = folder
+        super().__init__("gateway", folder)
         self.data = folder / "data"
         self.port = free_port()
         self.workers = workers
@@ -65,18 +63,7 @@ class Gateway:
         self.prefix = list(prefix)
         self.ready_after = 0.0
         self.users: set[str] = set()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop it."""
-        self.stop()
 
     @property
     def url(self) -> str:
@@ -84,22 +71,9 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def pid(self) -> int:
-        """The process id of the parent process."""
-        if self._process is None:
-            raise RuntimeError("the gateway is not running")
-        return self._process.pid
-
-    @property
     def config(self) -> Path:
         """The configuration file."""
         return self.folder / "config.yaml"
-
-    @property
-    def log(self) -> str:
-        """What it has printed so far."""
-        path = self.folder / "gateway.log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def base(self, repository: str, token: str = "") -> str:
         """The address of `type/owner/name`, ending with a slash; with the token as Basic credentials when given."""
@@ -109,37 +83,8 @@ class Gateway:
     def start(self, timeout: float = 30) -> None:
         """Write the configuration, start, and wait until `/-/ready` says 200."""
         self._write_config()
-        self._log = (self.folder / "gateway.log").open("ab")
-        started = time.perf_counter()
-        self._process = subprocess.Popen(
-            [*self.prefix, sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
-            cwd=ROOT,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            self._wait_until_ready(started + timeout)
-        except BaseException:
-            self.stop()
-            raise
-        self.ready_after = time.perf_counter() - started
-
-    def stop(self, timeout: float = 20) -> None:
-        """End it with SIGTERM; whatever of its process group is left after `timeout` seconds is killed."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        command = [*self.prefix, sys.executable, "-m", "gateway", "serve", "--config", str(self.config)]
+        self.ready_after = self._launch(command, ROOT, self._environment(), timeout)
 
     def restart(self, upstreams: Mapping[str, Any] | None = None) -> None:
         """Stop and start with the same data; `upstreams` replaces that section of the configuration."""
@@ -200,18 +145,8 @@ class Gateway:
         kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as an operator's would be
         return {**kept, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **self.environment}
 
-    def _wait_until_ready(self, deadline: float) -> None:
-        while True:
-            if self._process is not None and self._process.poll() is not None:
-                raise RuntimeError(f"the gateway ended with {self._process.returncode}:\n{self.log[-4000:]}")
-            try:
-                if self.get("/-/ready")[0] == 200:
-                    return
-            except OSError:
-                pass
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"the gateway was not ready in time:\n{self.log[-4000:]}")
-            time.sleep(0.01)
+    def _answers(self) -> bool:
+        return self.get("/-/ready")[0] == 200
 
 
 def fetch(
