@@ -62,6 +62,11 @@ class Cold(Struct, frozen=True):
         return error
 
 
+def beside(filename: str, kind: str, sha256: str | None) -> str:
+    """Under what a sidecar is cached: with the digest of its file, so that no other of that name ever has it."""
+    return f"{sha256 or '-'}/{filename}.{kind}"
+
+
 def counted(services: Services, repository: Repository, stream: Stream) -> Stream:
     """The stream, each chunk of which is counted for the repository when it has really come."""
     return Stream(stream.total, stream.offset, _Counted(services, repository, stream.chunks), stream.headers)

@@ -1,12 +1,13 @@
 """The half of an adapter that never awaits: what the core asks of an ecosystem's names and documents."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
 from gateway.errors import GatewayError
-from gateway.model import File, Listing
+from gateway.model import Digest, File, Listing
 
 
 class Ask(Struct, frozen=True):
@@ -196,4 +197,21 @@ class Promising(Protocol):
 
     def read_promise(self, file: File, document: Document | None) -> File:
         """The file with what the document promises (None: there is no such document); raises UpstreamCorrupt."""
+        ...
+
+
+@runtime_checkable
+class Deriving(Protocol):
+    """A format in which what belongs beside a file also lies within it, for upstreams that do not offer it there."""
+
+    def derives(self, file: File) -> str:
+        """The kind of sidecar that our own copy of an upstream's file has; empty for none, or where it is offered."""
+        ...
+
+    def derive(self, package: str, filename: str, path: Path) -> bytes:
+        """That sidecar, out of the file at `path`; raises Invalid for what cannot be read. Blocks."""
+        ...
+
+    def with_derived(self, file: File, digest: Digest) -> File:
+        """The file as we list it, once we have that sidecar."""
         ...

@@ -16,8 +16,8 @@ from isal import igzip
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway import listings
-from gateway.cold import Cold, counted
+from gateway import derived, listings
+from gateway.cold import Cold, beside, counted
 from gateway.documents import Parse
 from gateway.errors import FileUnknown, PackageUnknown
 from gateway.format import Ask, Document
@@ -339,12 +339,19 @@ class Pull:
         first = self._first_uses(package, source)
         if not first:
             return listing
-        return replace(listing, files=tuple(_as_first_seen(file, first) for file in listing.files))
+        return replace(listing, files=tuple(self._as_known(file, first) for file in listing.files))
 
     def _first_uses(self, package: str, source: Source) -> Mapping[str, FirstUse]:
         """What is known of an upstream's files that no strong hash names."""
         assert source.held is not None
         return self._services.blob_rows.first_uses(source.layer.repository.id, package, source.held.upstream.name)
+
+    def _as_known(self, file: File, first: Mapping[str, FirstUse]) -> File:
+        """The file with the hash of the bytes that first came, which no promise changes, and what was found in them."""
+        known = first.get(file.filename)
+        if known is not None:
+            file = replace(file, hashes={"sha256": known.digest.hex}, size=known.size)
+        return derived.listed(self._format, file, first)
 
     def _with_freshness(self, page: Page, sources: list[Source]) -> Page:
         """The page with headers that depend on now: how long clients may keep it, and whether it is stale."""
@@ -395,7 +402,7 @@ class Pull:
         file = rows.cached(id_, package, filename) if sha256 is None else None
         of = [sha256] if sha256 is not None else [None] if file is None else [file.digest.hex, None]
         for one in of:
-            cached = rows.cached(id_, package, _beside(filename, kind, one))
+            cached = rows.cached(id_, package, beside(filename, kind, one))
             if cached is not None and (warm := self._warm(f"{filename}.{kind}", cached)) is not None:
                 return warm
         return None
@@ -408,7 +415,7 @@ class Pull:
             file = listing.find(filename)
             if file is not None and file.url is not None and sha256 in {None, file.sha256}:
                 file = await listings.promised(self._services.documents, self._format, source.held.upstream, file)
-                file = _as_first_seen(file, self._first_uses(package, source))
+                file = self._as_known(file, self._first_uses(package, source))
                 assert file.url is not None
                 return self._cold(
                     source.layer,
@@ -427,12 +434,33 @@ class Pull:
             if source.held is None:
                 continue
             file = (await self._one_listing(package, source)).find(filename)
-            url = self._format.sidecar_url(file, kind) if file is not None else None
-            if file is not None and url is not None and sha256 in {None, file.sha256}:
+            if file is None or sha256 not in {None, file.sha256}:
+                continue
+            url = self._format.sidecar_url(file, kind)
+            if url is None and derived.kind_of(self._format, file) == kind:
+                return await self._derived(source.layer, package, file, kind)
+            if url is not None:
                 promised = file.facts.get(f"{kind}_sha256")
                 hashes = {"sha256": promised} if isinstance(promised, str) else {}
-                return self._cold(source.layer, package, _beside(filename, kind, file.sha256), url, hashes, None, file)
+                return self._cold(source.layer, package, beside(filename, kind, file.sha256), url, hashes, None, file)
         raise FileUnknown(f"{package} has no {filename}.{kind}")
+
+    async def _derived(self, layer: Layer, package: str, file: File, kind: str) -> OpenFile:
+        """The sidecar that lies within the file; raises FileUnknown for one that it was never listed with."""
+        assert layer.upstream is not None
+        first = self._services.blob_rows.first_uses(layer.repository.id, package, layer.upstream.name)
+        if beside(file.filename, kind, file.sha256) in first:
+            opened = await self.file(package, file.filename, file.sha256)
+            source = await opened.open()
+            try:
+                digest = await source.finished() if isinstance(source, Follower) else source.digest
+                cold = Cold(self._services, layer.repository, self.repository, package, file.filename)
+                await derived.derive(cold, self._format, file, digest, layer.upstream.name)
+            finally:
+                source.close()
+            if (warm := self._warm_sidecar(layer, package, file.filename, kind, file.sha256)) is not None:
+                return warm
+        raise FileUnknown(f"{package} has no {file.filename}.{kind}")
 
     def _cold(
         self,
@@ -455,6 +483,8 @@ class Pull:
         async def done(digest: Digest, length: int, _: Mapping[str, str]) -> None:
             known = {**hashes, "sha256": digest.hex} if is_first else hashes
             await cold.link(cold.cached(digest, length, known, upstream.name), is_first=is_first)
+            if name == file.filename:
+                await derived.derive(cold, self._format, file, digest, upstream.name)
 
         @asynccontextmanager
         async def fetch(offset: int) -> AsyncIterator[Stream]:
@@ -482,17 +512,6 @@ class Pull:
 def held_source(owned: Ownership, layer: Layer, held: HeldListing) -> Source:
     row = owned.rows.get(layer.repository.id)
     return Source(layer, held=held, revision=1 if row is None else row.revision)
-
-
-def _as_first_seen(file: File, first: Mapping[str, FirstUse]) -> File:
-    """The file with the hash of the bytes that it had when they first came: no later promise changes them."""
-    known = first.get(file.filename)
-    return file if known is None else replace(file, hashes={"sha256": known.digest.hex}, size=known.size)
-
-
-def _beside(filename: str, kind: str, sha256: str | None) -> str:
-    """Under what a sidecar is cached: with the digest of its file, so that no other of that name ever has it."""
-    return f"{sha256 or '-'}/{filename}.{kind}"
 
 
 def _hosted_listing(package: str, hosted: HostedPackage) -> Listing:

@@ -6,18 +6,22 @@ relative to the page, so that the bytes do not depend on our address. Simple rep
 
 from collections.abc import Iterable, Mapping
 from html import escape
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from adapters.pypi import names
+from adapters.pypi.archive import read_archive
+from adapters.pypi.metadata import check_metadata, parse_metadata
 from adapters.pypi.negotiate import JSON
 from adapters.pypi.wire_errors import render_error
 from adapters.pypi.wire_read import read_page
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Invalid
 from gateway.format import Ask, Document, ErrorBody, Setting
-from gateway.model import File, Listing
+from gateway.model import Digest, File, Listing
 
 ACCEPT = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"  # as pip asks
@@ -67,12 +71,29 @@ class PyPIFormat:
         """Where an upstream keeps `metadata` (PEP 658), `asc` or `provenance` (PEP 740), if it says that it does."""
         if file.url is None:
             return None
-        if kind == "metadata" and ("metadata_sha256" in file.facts or file.facts.get("has_metadata")):
+        if kind == "metadata" and _offers_metadata(file):
             return _with_suffix(file.url, ".metadata")
         if kind == "asc" and file.facts.get("gpg_sig"):
             return _with_suffix(file.url, ".asc")
         provenance = file.facts.get("provenance")
         return provenance if kind == "provenance" and isinstance(provenance, str) else None
+
+    def derives(self, file: File) -> str:
+        """A wheel's METADATA (PEP 658), where the upstream does not serve it by itself."""
+        return "metadata" if file.filename.endswith(".whl") and not _offers_metadata(file) else ""
+
+    def derive(self, package: str, filename: str, path: Path) -> bytes:
+        """METADATA as it is in the wheel, which is read as carefully as an upload."""
+        named = names.parse_filename(filename, package)
+        if named is None:
+            raise Invalid(f"{filename[:80]} is no file of {package}")
+        body = read_archive(path, named, filename).metadata
+        check_metadata(parse_metadata(body), package, named.version)
+        return body
+
+    def with_derived(self, file: File, digest: Digest) -> File:
+        """The file with its promise of metadata, marked as ours."""
+        return replace(file, facts={**file.facts, "metadata_sha256": digest.hex, "is_derived": True})
 
 
 class _File(msgspec.Struct, omit_defaults=True, rename="kebab"):
@@ -227,6 +248,12 @@ def _anchor(file: File, package: str, up: str, base: str) -> str:
     if facts.get("gpg_sig"):
         attributes.append('data-gpg-sig="true"')
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br>"
+
+
+def _offers_metadata(file: File) -> bool:
+    """Whether the upstream itself serves a file's metadata."""
+    facts = file.facts
+    return not facts.get("is_derived") and ("metadata_sha256" in facts or bool(facts.get("has_metadata")))
 
 
 def _with_suffix(url: str, suffix: str) -> str:

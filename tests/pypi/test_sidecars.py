@@ -1,9 +1,14 @@
 """What belongs to a proxied file (metadata, provenance) belongs to exactly these bytes, never to a name alone."""
 
+import hashlib
+import io
+import zipfile
+
 import pytest
 
+from gateway.housekeeping import Housekeeping
 from tests.conftest import Gateway, StartGateway, public
-from tests.fakes.artifacts import Artifact, wheel
+from tests.fakes.artifacts import Artifact, sdist, wheel
 from tests.fakes.upstream import FaultyUpstream
 from tests.pypi.asking import get, page, publish
 
@@ -71,3 +76,90 @@ async def test_a_hosted_file_has_no_sidecar_of_an_upstream(start_gateway: StartG
 
         assert list((await page(gateway, "foo")).files) == [ours.filename]
         assert found.body == ours.metadata
+
+
+# ── metadata that the upstream does not offer ────────────────────────────────────────────────────────────────────
+async def evict(gateway: Gateway) -> None:
+    services = gateway.services
+    await Housekeeping(services.blob_rows, services.hosted, services.cache).evict(0)
+
+
+async def promised(gateway: Gateway, filename: str) -> object:
+    return (await page(gateway, "foo")).files[filename].get("core-metadata")
+
+
+async def test_metadata_of_a_fetched_wheel_is_listed_and_served(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        built, source = fake.pypi("foo", {"1.0": [wheel(description="Long."), sdist()]})
+        gateway = await start(start_gateway, fake)
+        before = await promised(gateway, built.filename), await get(gateway, sidecar_of(built))
+
+        for one in (built, source):
+            await get(gateway, f"files/foo/{one.sha256}/{one.filename}")
+        served = await get(gateway, sidecar_of(built))
+
+        assert built.metadata is not None
+        assert (before[0], before[1].status) == (None, 404)
+        assert (served.status, served.body) == (200, built.metadata)
+        assert await promised(gateway, built.filename) == {"sha256": hashlib.sha256(built.metadata).hexdigest()}
+        assert await promised(gateway, source.filename) is None
+        assert (await get(gateway, sidecar_of(built, OTHER))).status == 404
+        assert fake.count(f"/files/{built.filename}.metadata") == 0
+
+
+async def test_what_was_listed_once_is_taken_out_again_after_an_eviction(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        (built,) = fake.pypi("foo", {"1.0": wheel()})
+        gateway = await start(start_gateway, fake)
+        await get(gateway, f"files/foo/{built.sha256}/{built.filename}")
+        listed = await promised(gateway, built.filename)
+        await evict(gateway)
+
+        still = await promised(gateway, built.filename)
+        served = await get(gateway, sidecar_of(built))
+
+        assert still == listed
+        assert (served.status, served.body) == (200, built.metadata)
+
+
+def wheel_with(metadata: bytes) -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {"METADATA": metadata, "WHEEL": b"", "RECORD": b""}.items():
+            archive.writestr(f"foo-1.0.dist-info/{name}", content)
+    return body.getvalue()
+
+
+async def test_a_wheel_that_cannot_be_read_is_served_and_listed_without_metadata(start_gateway: StartGateway) -> None:
+    other = wheel().build("bar", "1.0").body
+    bomb, liar = wheel_with(b"\0" * 9 * 1024 * 1024), wheel_with(b"Metadata-Version: 2.1\nName: bar\nVersion: 1.0\n")
+    async with FaultyUpstream() as fake:
+        gateway = await start(start_gateway, fake)
+        for body in (b"no archive", other, bomb, liar):
+            filename, sha256 = "foo-1.0-py3-none-any.whl", hashlib.sha256(body).hexdigest()
+            link = f'<a href="{fake.url}files/{filename}#sha256={sha256}">{filename}</a>'
+            fake.serve("/simple/foo/", link.encode(), "text/html")
+            fake.serve(f"/files/{filename}", body)
+            await gateway.services.document_rows.purge("fake")
+
+            served = await get(gateway, f"files/foo/{sha256}/{filename}")
+
+            assert (served.status, served.body) == (200, body)
+            assert await promised(gateway, filename) is None
+            assert (await get(gateway, f"files/foo/{sha256}/{filename}.metadata")).status == 404
+
+
+async def test_of_a_wheel_without_any_hash_the_metadata_is_listed_with_its_hash(start_gateway: StartGateway) -> None:
+    built = wheel().build("foo", "1.0")
+    async with FaultyUpstream() as fake:
+        link = f'<a href="{fake.url}files/{built.filename}">{built.filename}</a>'
+        fake.serve("/simple/foo/", link.encode(), "text/html")
+        fake.serve(f"/files/{built.filename}", built.body)
+        gateway = await start(start_gateway, fake)
+
+        await get(gateway, f"files/foo/-/{built.filename}")
+
+        (file,) = (await page(gateway, "foo")).files.values()
+        assert file["hashes"] == {"sha256": built.sha256}
+        assert file["core-metadata"] == {"sha256": hashlib.sha256(built.metadata or b"").hexdigest()}
+        assert (await get(gateway, sidecar_of(built))).body == built.metadata
