@@ -52,6 +52,7 @@ class Cold(Struct, frozen=True):
                 f"{upstream} changed {self.name}: it was {first.digest} when it was first fetched on {day:%Y-%m-%d},"
                 f" and nothing else is served under this name ({error.message})"
             )
+        self.services.client.distrust(self.services.upstreams[upstream])
         self.services.denials.note_corrupt(
             upstream=upstream,
             repository=str(self.repository.key),

@@ -1,6 +1,7 @@
 """What was refused, for the audit table: collected here, written in batches, bounded in number.
 
-Requests of known actors, and files of upstreams that are not what was promised.
+Requests of known actors, and files of upstreams that are not what was promised. Tags that upstreams moved are written
+down here, too: who asks for them is not who moved them.
 
 An anonymous 401 is no entry: clients that read their password from a netrc file make one before every request, so it
 must stay as cheap as a log line, which it has (docs/decisions/0004).
@@ -50,6 +51,11 @@ class Denials:
         self._faults[key] = None
         detail = {"filename": filename, "reason": reason}
         self._take(AuditEntry(time.time(), upstream, "upstream.corrupt", repository, package, detail))
+
+    def note_moved(self, *, upstream: str, repository: str, package: str, tag: str, old: str, new: str) -> None:
+        """Take one tag that an upstream moved from the digest `old` to `new`."""
+        detail = {"digest": new, "tags": {tag: old}}
+        self._take(AuditEntry(time.time(), upstream, "upstream.move", repository, package, detail))
 
     def _take(self, entry: AuditEntry) -> None:
         if len(self._entries) >= _MOST:

@@ -32,6 +32,8 @@ from gateway.upstream.client import Reply, Status, UpstreamClient
 from gateway.upstream.registry import Upstream
 
 Parse = Callable[[Document], Listing]
+Moved = Callable[[str, str], None]
+"""Told once of a document whose digest is another one by now: the old and the new."""
 
 _BIG = 256 * 1024  # bytes of a document from which parsing leaves the loop
 _FOR_GOOD = 100 * 365 * 86400.0  # seconds
@@ -81,7 +83,14 @@ class Documents:
         self._recent_epoch = -1
         self._parsed: LRUCache[object, Listing] = LRUCache(64)
 
-    async def get(self, upstream: Upstream, ask: Ask, parse: Parse | None = None, since: float = 0.0) -> Held | None:
+    async def get(
+        self,
+        upstream: Upstream,
+        ask: Ask,
+        parse: Parse | None = None,
+        since: float = 0.0,
+        moved: Moved | None = None,
+    ) -> Held | None:
         """The document, or None where the upstream says it is absent.
 
         parse: reads a document that is new, and raises UpstreamCorrupt for one that must not replace what we hold;
@@ -96,7 +105,7 @@ class Documents:
         if verdict is Freshness.FRESH:
             return self._held(upstream, ask, row, "fresh")
         flight = self._flights.join(
-            (upstream.name, key), lambda: self._refresh(upstream, ask, key, parse), f"refresh {upstream.name}"
+            (upstream.name, key), lambda: self._refresh(upstream, ask, key, parse, moved), f"refresh {upstream.name}"
         )
         if verdict is Freshness.STALE_USABLE and not ask.digest_header:
             return self._held(upstream, ask, row, "stale")
@@ -174,19 +183,24 @@ class Documents:
             return None
         return Held(upstream, row, freshness, remaining(_known(row, ask), self._clock()))
 
-    async def _refresh(self, upstream: Upstream, ask: Ask, key: str, parse: Parse | None) -> tuple[DocumentRow, str]:
+    async def _refresh(
+        self, upstream: Upstream, ask: Ask, key: str, parse: Parse | None, moved: Moved | None
+    ) -> tuple[DocumentRow, str]:
         """Ask the upstream, unless another worker did while we waited for the lease; the row and how it came."""
         before = self._rows.get(upstream.name, key)
         async with _lease(self._leases, f"{upstream.name} {key}"):
             row = self._rows.get(upstream.name, key)
             if row is not None and row != before and self._judge(upstream, ask, row) is Freshness.FRESH:
                 return self._remember(row), "fresh"
+            last = row
             if row is not None and (row.digest is None or self._blobs.has(row.digest) is None):
                 row = None
             known = None if row is None else _known(row, ask)
             reply = await self._ask(upstream, ask, row, known)
             parsed = await _parsed(reply.document, parse) if reply.document is not None and parse is not None else None
             kept = await self._keep(upstream, key, row, reply)
+            if moved is not None and last is not None and last.status == kept.status == 200 and last.etag != kept.etag:
+                moved(last.etag, kept.etag)
             if parsed is not None:
                 self._parsed[upstream.name, key, kept.digest] = parsed
             return self._remember(kept), "revalidated" if reply.status is Status.NOT_MODIFIED else "miss"
@@ -203,7 +217,7 @@ class Documents:
                 message = f"{upstream.name} no longer {what}; what it had is served for a while"
                 raise UpstreamTrouble(message, outlives=True)
         elif reply.document is not None and ask.digest:
-            await asyncio.to_thread(_require_digest, upstream, ask.digest, reply.document.body)
+            await self._require(upstream, ask.digest, reply.document.body)
             return replace(reply, etag=ask.digest, max_age=_FOR_GOOD)
         return reply
 
@@ -244,13 +258,20 @@ class Documents:
             if reply.document is None:
                 return reply
             digest = told or f"sha256:{hashlib.sha256(reply.document.body).hexdigest()}"
-            await asyncio.to_thread(_require_digest, upstream, digest, reply.document.body)
+            await self._require(upstream, digest, reply.document.body)
             return replace(reply, etag=digest, max_age=None)
         path = ask.at_digest.replace("{digest}", _checked_digest(upstream, digest))
         held = await self.get(upstream, Ask(path, ask.accept, ask.scope, digest))
         if held is None:
             raise UpstreamTrouble(f"{upstream.name} names {digest} and does not have it")
         return Reply(Status.OK, await self.load(held), etag=digest)
+
+    async def _require(self, upstream: Upstream, digest: str, body: bytes) -> None:
+        try:
+            await asyncio.to_thread(_require_digest, upstream, digest, body)
+        except UpstreamCorrupt:
+            self._client.distrust(upstream)
+            raise
 
     async def _whole_or_rest(
         self, upstream: Upstream, ask: Ask, row: DocumentRow | None, known: Validators | None

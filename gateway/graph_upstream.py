@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway import listings
-from gateway.cold import counted
+from gateway.cold import Cold, counted
 from gateway.documents import Held
 from gateway.errors import FileUnknown, UpstreamCorrupt, UpstreamTrouble, VersionUnknown
 from gateway.format import Ask, GraphFormat
@@ -64,7 +64,7 @@ class Remotes:
         """
         for layer, upstream in self._layers:
             ask = self._ask_node(upstream, reference)
-            found = await self._held(upstream, ask)
+            found = await self._held(layer, upstream, ask, reference)
             if found is not None:
                 await self._adopt(layer, upstream)
                 held, body = found
@@ -120,9 +120,14 @@ class Remotes:
         ask = self._format.ask_node(upstream.named(self._package), reference, outlives)
         return replace(ask, max_age=_tag_seconds(settings, reference)) if ask.digest_header else ask
 
-    async def _held(self, upstream: Upstream, ask: Ask) -> tuple[Held, bytes] | None:
+    async def _held(self, layer: Layer, upstream: Upstream, ask: Ask, tag: str) -> tuple[Held, bytes] | None:
         documents = self._services.documents
-        held = await documents.get(upstream, ask)
+
+        def moved(old: str, new: str) -> None:
+            names = {"upstream": upstream.name, "repository": str(layer.repository.key), "package": self._package}
+            self._services.denials.note_moved(**names, tag=tag, old=old, new=new)
+
+        held = await documents.get(upstream, ask, moved=moved if ask.digest_header else None)
         if held is None:
             return None
         try:
@@ -207,11 +212,15 @@ class Remotes:
             if hexes.get(digest.algorithm) != digest.hex:
                 raise UpstreamCorrupt(f"{upstream.name} sent other bytes than {digest}")
 
+        def refused(error: UpstreamCorrupt) -> UpstreamCorrupt:
+            cold = Cold(services, repository, self._repository, self._package, str(digest))
+            return cold.refused(upstream.name, error)
+
         async def opened() -> Follower:
             # No hash is promised: the client named it, which must not find the bytes of another package.
             expected = Expected(size=size, algorithms=(digest.algorithm,))
             key = f"{repository.id} {self._package} {digest}"
-            return await services.spools.open(key, expected, fetch, done, known=known, judge=judge)
+            return await services.spools.open(key, expected, fetch, done, known=known, judge=judge, refused=refused)
 
         is_private = self._repository.visibility is not Visibility.PUBLIC
         return OpenFile(str(digest), size, etag_of(hashes), upstream.name, opened, is_private=is_private, hashes=hashes)

@@ -209,6 +209,10 @@ class UpstreamClient:
         """Seconds for which what is kept of it counts as fresh at least: 0.0, unless it may hardly be asked."""
         return self._sender.thrift(upstream)
 
+    def distrust(self, upstream: Upstream) -> None:
+        """Count bytes of it that were not what was promised."""
+        self._sender.distrust(upstream)
+
     def forgive(self) -> None:
         """Close every breaker and forget every Retry-After: an operator knows that the trouble is over."""
         self._sender.forgive()

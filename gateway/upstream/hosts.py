@@ -16,8 +16,8 @@ NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 class UpstreamHealth(Struct, frozen=True):
     """One host of one upstream. Times are POSIX seconds or None; `bytes` came from it.
 
-    failures: in a row, until it answers again. errors: failures since the process began. allowance: how much more it
-    may be asked, None where nobody says.
+    failures: in a row, until it answers again. errors: failures since the process began; corrupt: how often what came
+    was not what was promised. allowance: how much more it may be asked, None where nobody says.
     """
 
     name: str
@@ -30,6 +30,7 @@ class UpstreamHealth(Struct, frozen=True):
     requests: int
     bytes: int
     errors: int = 0
+    corrupt: int = 0
     allowance: Allowance | None = None
 
 
@@ -42,6 +43,7 @@ class Host:
         "_told",
         "breaker",
         "budget",
+        "corrupt",
         "errors",
         "last_error",
         "last_ok",
@@ -63,6 +65,7 @@ class Host:
         self.requests = 0
         self.received = 0
         self.errors = 0
+        self.corrupt = 0
         self.last_ok: float | None = None
         self.last_error: str | None = None
         self._clock = clock
@@ -112,6 +115,11 @@ class Host:
         self.errors += 1
         self.last_error = why
 
+    def lied(self) -> None:
+        """What it sent, or had sent by another host, is not what was promised."""
+        self.corrupt += 1
+        self.last_error = "sent something else than was promised"
+
     def limited(self, seconds: float | None) -> float:
         """The host asked us to come back later; returns the seconds it is paused for."""
         self.errors += 1
@@ -150,6 +158,7 @@ class Host:
             requests=self.requests,
             bytes=self.received,
             errors=self.errors,
+            corrupt=self.corrupt,
             allowance=self.allowance(),
         )
 

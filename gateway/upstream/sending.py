@@ -151,6 +151,10 @@ class Sender:
         host = self._hosts.get((upstream.name, addresses.authority(upstream.base)))
         return 0.0 if host is None else host.thrift()
 
+    def distrust(self, upstream: Upstream) -> None:
+        """Count bytes of it that were not what was promised."""
+        self.host(upstream, upstream.base).lied()
+
     def forgive(self) -> None:
         """Close every breaker and forget every Retry-After: an operator knows that the trouble is over."""
         for host in self._hosts.values():

@@ -32,6 +32,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "entrepot_upstream_requests": ("Requests sent to an upstream's host.", ("upstream", "host")),
     "entrepot_upstream_bytes": ("Bytes received from an upstream's host.", ("upstream", "host")),
     "entrepot_upstream_errors": ("Requests to an upstream's host that failed.", ("upstream", "host")),
+    "entrepot_upstream_corrupt": ("Files of an upstream that were not what was promised.", ("upstream", "host")),
     "entrepot_log_lines_dropped": ("Access-log lines lost because the log could not be written.", ()),
 }
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {

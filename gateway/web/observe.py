@@ -50,6 +50,8 @@ class UpstreamState(Protocol):
     @property
     def errors(self) -> int: ...
     @property
+    def corrupt(self) -> int: ...
+    @property
     def allowance(self) -> "UpstreamAllowance | None": ...
 
 
@@ -196,6 +198,7 @@ class Observer:
             metrics.reach("entrepot_upstream_requests", labels, upstream.requests)
             metrics.reach("entrepot_upstream_bytes", labels, upstream.bytes)
             metrics.reach("entrepot_upstream_errors", labels, upstream.errors)
+            metrics.reach("entrepot_upstream_corrupt", labels, upstream.corrupt)
             metrics.gauge("entrepot_upstream_breaker", labels, _BREAKER.get(upstream.state, 0))
             allowance = upstream.allowance
             metrics.gauge("entrepot_upstream_allowance", labels, None if allowance is None else allowance.limit)

@@ -166,6 +166,33 @@ async def test_parts_of_a_blob_can_be_asked_for(hosting: Hosting, algorithm: str
         assert (refused.status, refused.headers["Content-Range"]) == (416, "bytes */2048"), asked
 
 
+async def test_several_parts_at_once_are_never_the_first_one_alone(hosting: Hosting) -> None:
+    """c/image asks so for zstd:chunked layers, and would take a plain 206 for the first part's stream."""
+    registry = await hosting()
+    body = noise(2048, "ranges")
+    await registry.upload(body)
+
+    reply = await registry.blob(digest_of(body), Range="bytes=0-9,20-29")
+
+    if reply.status == 200:
+        assert reply.body == body
+    else:
+        assert reply.status == 206
+        assert reply.headers["Content-Type"].startswith("multipart/byteranges")
+        assert reply.body.index(body[:10]) < reply.body.index(body[20:30])
+
+
+async def test_a_blob_is_never_encoded_anew(hosting: Hosting) -> None:
+    registry = await hosting()
+    body = b"easily compressed " * 5000
+    await registry.upload(body)
+
+    reply = await registry.blob(digest_of(body), Accept_Encoding="zstd;q=1.0, gzip;q=0.8, deflate")
+
+    assert (reply.body, reply.headers["Content-Length"]) == (body, str(len(body)))
+    assert "Content-Encoding" not in reply.headers
+
+
 @ALGORITHMS
 @pytest.mark.parametrize("body", [b"", b"{}"], ids=["empty", "empty JSON"])
 async def test_the_smallest_blobs_go_through_every_shape(hosting: Hosting, algorithm: str, body: bytes) -> None:

@@ -154,6 +154,30 @@ async def test_referrers_are_found_by_their_subject_and_filtered_by_type(hosting
     assert [one["digest"] for one in (await found(registry, subject.digest, f"?artifactType={EXAMPLE}"))[1]] == []
 
 
+async def test_what_a_migrated_tag_lists_is_found_where_it_is_true(hosting: Hosting) -> None:
+    """Registries without the API keep such lists under a tag; tools that migrate copy it (distribution-spec)."""
+    registry = await hosting()
+    subject = image({"hello": b"1\n"})
+    signed, liar = artifact(EXAMPLE, b"s", subject=subject.described()), artifact(EXAMPLE, b"l")
+    await registry.push(subject, "1")
+    await registry.push(index(signed, liar), subject.digest.replace(":", "-"))
+
+    _, listed = await found(registry, subject.digest)
+
+    assert [one["digest"] for one in listed] == [signed.digest]
+    assert await tags_of(registry) == ["1", subject.digest.replace(":", "-")]
+
+
+async def test_an_attachment_makes_no_tag(hosting: Hosting) -> None:
+    registry = await hosting()
+    subject = image({"hello": b"1\n"})
+    await registry.push(subject, "1")
+
+    await registry.push(artifact(EXAMPLE, b"s", subject=subject.described()))
+
+    assert await tags_of(registry) == ["1"]
+
+
 async def test_a_subject_need_not_be_there(hosting: Hosting) -> None:
     registry = await hosting()
     absent = {"mediaType": OCI_MANIFEST, "digest": digest_of(b"missing content"), "size": 123}

@@ -100,7 +100,9 @@ def test_a_label_from_outside_cannot_forge_a_line(tmp_path):
 
 async def test_the_health_of_upstreams_is_in_the_metrics(tmp_path):
     told = SimpleNamespace(limit=100, left=7)
-    health = SimpleNamespace(name="pypi", host="h:1", state="open", requests=7, bytes=99, errors=3, allowance=told)
+    health = SimpleNamespace(
+        name="pypi", host="h:1", state="open", requests=7, bytes=99, errors=3, corrupt=1, allowance=told
+    )
     observer = Observer(LogWriter("off"), Metrics(tmp_path), None, lambda: [health])
     observer.in_flight = 4
 
@@ -111,6 +113,7 @@ async def test_the_health_of_upstreams_is_in_the_metrics(tmp_path):
     assert page["entrepot_upstream_bytes_total", "h:1", "pypi"] == 99
     assert page["entrepot_upstream_errors_total", "h:1", "pypi"] == 3
     assert page["entrepot_upstream_breaker", "h:1", "pypi"] == 2
+    assert page["entrepot_upstream_corrupt_total", "h:1", "pypi"] == 1
     assert page["entrepot_upstream_allowance", "h:1", "pypi"] == 100
     assert page["entrepot_upstream_allowance_left", "h:1", "pypi"] == 7
     assert page["entrepot_requests_in_flight",] == 4
