@@ -44,7 +44,7 @@ _JAVA_COMMANDS = {
     "ivy": ("java", "-jar", "ivy/ivy-*.jar"),
 }
 _JAVA_PROGRAMS = {"coursier": "coursier.cli.Coursier"}
-_ON_THE_PATH = {"mvn38": "mvn", "gradle": "gradle"}
+_ON_THE_PATH = {"mvn38": "mvn", "gradle": "gradle", "strace": "strace"}
 _PYTHON_SCRIPTS = {"twine7": "twine", "twine6": "twine", "build": "pyproject-build"}
 # Started through their interpreter; oras-py is a library, which the caller gives a script to.
 _PYTHON_MODULES = {"pip": ("-m", "pip"), "oras": ()}
