@@ -113,16 +113,6 @@ class BlobRows:
 
         await self._database.write(change)
 
-    async def forget_cached(self, digest: Digest) -> int:
-        """Unlink bytes of the cache store from every package and document; how many links there were."""
-
-        def change(connection: Connection) -> int:
-            count, scopes = _unlink(connection, digest.hex)
-            bump(connection, "documents", *scopes)
-            return count
-
-        return await self._database.write(change)
-
     async def purge_cached(self, repository_id: int, package: str | None = None) -> int:
         """Unlink the cached files of a repository, or of one of its packages; how many there were.
 
@@ -139,13 +129,6 @@ class BlobRows:
             return connection.execute(statement).rowcount
 
         return await self._database.write(change)
-
-    async def cached_names(self, repository_id: int) -> list[str]:
-        """The packages of which a repository has cached files, sorted."""
-        sql = "SELECT DISTINCT package FROM cached_file WHERE repository_id = ? ORDER BY package"
-        return await self._database.read(
-            lambda connection: list(connection.exec_driver_sql(sql, (repository_id,)).scalars())
-        )
 
     async def touch(self, store: str, used: Mapping[str, float]) -> None:
         """Note when blobs were last used: hex → POSIX seconds. A time before the known one changes nothing."""
@@ -214,7 +197,7 @@ class BlobRows:
             scopes: set[str] = set()
             for hex_ in wanted:
                 if store == CACHE:
-                    scopes |= _unlink(connection, hex_)[1]
+                    scopes |= _unlink(connection, hex_)
                 elif connection.exec_driver_sql(_IS_REFERENCED, {"hex": hex_}).scalar():
                     continue
                 table = schema.blob.c
@@ -243,10 +226,10 @@ class BlobRows:
         await self._database.write(lambda connection: connection.execute(statement.on_conflict_do_nothing()))
 
 
-def _unlink(connection: Connection, hex_: str) -> tuple[int, set[str]]:
-    """Remove cached files and documents with these bytes: how many, and the generations of their repositories."""
+def _unlink(connection: Connection, hex_: str) -> set[str]:
+    """Remove cached files and documents with these bytes; the generations of their repositories."""
     sql = "SELECT DISTINCT repository_id FROM cached_file WHERE digest = ?"
     scopes = {f"repository:{id_}" for id_ in connection.exec_driver_sql(sql, (hex_,)).scalars()}
-    files = connection.execute(delete(schema.cached_file).where(schema.cached_file.c.digest == hex_)).rowcount
-    documents = connection.execute(delete(schema.document).where(schema.document.c.digest == hex_)).rowcount
-    return files + documents, scopes
+    connection.execute(delete(schema.cached_file).where(schema.cached_file.c.digest == hex_))
+    connection.execute(delete(schema.document).where(schema.document.c.digest == hex_))
+    return scopes

@@ -87,7 +87,7 @@ class DocumentRows:
         """What is kept of each upstream, sorted by its name; `stale` counts documents past their max age at `now`."""
         moment = time.time() if now is None else now
         sql = (
-            "SELECT upstream, count(*) FILTER (WHERE digest <> ''), count(*) FILTER (WHERE digest = ''),"
+            "SELECT upstream, count(*) FILTER (WHERE digest <> ''),"
             " count(*) FILTER (WHERE digest <> '' AND fetched_at + max_age < ?),"
             " coalesce(sum(size), 0), min(fetched_at) FILTER (WHERE digest <> '')"
             " FROM document GROUP BY upstream ORDER BY upstream"

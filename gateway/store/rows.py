@@ -149,7 +149,6 @@ class DocumentsSummary(Struct, frozen=True):
 
     upstream: str
     documents: int
-    negatives: int
     stale: int
     bytes: int
     oldest: float | None

@@ -52,11 +52,6 @@ class Staging:
             lambda connection: [_staged(row) for row in connection.exec_driver_sql(sql, (repository_id,))]
         )
 
-    def stage_get(self, id_: str) -> StagedRow | None:
-        """The staged version of that id; a point read."""
-        rows = self._database.point(f"{_SELECT} WHERE id = ?", (id_,))
-        return _staged(rows[0]) if rows else None
-
     async def stage_remove(self, id_: str) -> bool:
         """Forget a staged version; whether there was one."""
         statement = delete(schema.staged).where(schema.staged.c.id == id_)
