@@ -5,7 +5,7 @@ one transaction, then audit. A client is told of success only after all of it, s
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -232,6 +232,18 @@ class Publish:
         """A staged version's file, as it would be served."""
         name = f"{row.package}-{row.version}"
         return warm_file(self._services.hosted, name, row.digest, row.size, {"sha256": row.digest.hex})
+
+    def noted(self, package: str, name: str) -> dict[str, Any]:
+        """What was said lately of a file that is not there, by who may write the package."""
+        self.require(Scope.WRITE, package)
+        return self._services.packages.noted(self.repository.id, package, name)
+
+    async def remark(
+        self, package: str, name: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]], seconds: float
+    ) -> None:
+        """Change what is said of a file, for that long; see `Notes.note`."""
+        self.require(Scope.WRITE, package)
+        await self._services.packages.note(self.repository.id, package, name, change, seconds)
 
     async def note(self, action: str, package: str, **detail: Any) -> None:
         """Record what was done in the audit table."""

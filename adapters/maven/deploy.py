@@ -8,17 +8,17 @@ since ours is rendered from the catalogue. A release's file never changes; the s
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from adapters.maven import metadata, names, wire
+from adapters.maven import checksums, metadata, names
 from adapters.maven.contents import inspect
 from adapters.maven.markup import MAX_METADATA, parse_metadata
 from adapters.maven.names import Kind, Spot
 from gateway.errors import (
     AlreadyExists,
     Conflict,
-    DigestMismatch,
     FileUnknown,
+    GatewayError,
     Invalid,
     NameMismatch,
     PathInvalid,
@@ -29,13 +29,12 @@ from gateway.publish import NewFile
 from gateway.store.rows import Edit
 
 if TYPE_CHECKING:
+    from gateway.store.blobs import Upload
     from gateway.store.rows import HostedPackage
     from gateway.web.answers import Answer
     from gateway.web.call import Call
 
 _SMALL = 256 * 1024
-_CHECKSUM_SIZE = 4096
-_DOUBT_SECONDS = 3600.0  # within which a wrong checksum speaks of an upload, not of a published version
 
 
 async def put(call: "Call") -> "Answer":
@@ -50,7 +49,9 @@ async def put(call: "Call") -> "Answer":
         return await _metadata(call, spot)
     call.publish.require(Scope.WRITE, spot.package)
     check_policy(call, spot)
-    return await (_checksum(call, spot) if spot.checksum else _file(call, spot))
+    hosted = await call.publish.begin(spot.package)
+    await check_case(call, spot, hosted)
+    return await (checksums.take if spot.checksum else _file)(call, spot, hosted)
 
 
 async def delete(call: "Call") -> "Answer":
@@ -85,29 +86,45 @@ async def _delete(call: "Call", spot: Spot, files: tuple[str, ...]) -> "Answer":
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
-async def _file(call: "Call", spot: Spot) -> "Answer":
-    hosted = await call.publish.begin(spot.package)
-    await check_case(call, spot, hosted)
+async def _file(call: "Call", spot: Spot, hosted: "HostedPackage | None") -> "Answer":
     async with call.publish.upload(tuple(names.CHECKSUMS)) as content:
         async for chunk in call.chunks(call.services.config.server.max_upload_size):
             await content.write(chunk)
-        digest = await content.finish()
-        named = names.parse_filename(spot)
-        movable = is_movable(call, spot)
-        known = hosted.find(spot.key) if hosted is not None else None
-        if known is not None and known.sha256 == digest.hex:
-            await _believe(call, spot, known)
-            return call.text("", 200)
-        if known is not None and not movable:
-            raise immutable(spot, known)
-        noted = await asyncio.to_thread(inspect, spot, named, content.path)
-        new = NewFile(spot.key, spot.version, content, content.hexes(), now(), noted.facts, is_movable=movable)
-        committed = await call.publish.commit(spot.package, [new], facts=noted.package_facts)
+        await content.finish()
+        try:
+            is_new = await _publish(call, spot, hosted, content)
+        except GatewayError as error:
+            if error.status < 500:
+                await checksums.refused(call, spot, content.hexes(), error)
+            raise
+    await checksums.accepted(call, spot)
+    if is_new:
+        await _tidy(call, spot, hosted)
+    return call.text("", 201 if is_new else 200)
+
+
+async def _publish(call: "Call", spot: Spot, hosted: "HostedPackage | None", content: "Upload") -> bool:
+    """Publish a file that came as a whole; whether it is new."""
+    hashes, movable = content.hexes(), is_movable(call, spot)
+    known = hosted.find(spot.key) if hosted is not None else None
+    if known is not None and known.sha256 == hashes["sha256"]:
+        await checksums.believe(call, spot, known)
+        return False
+    if known is not None and not movable:
+        raise immutable(spot, known)
+    checksums.require_said(call, spot, hashes)
+    noted = await asyncio.to_thread(inspect, spot, names.parse_filename(spot), content.path)
+    new = NewFile(spot.key, spot.version, content, hashes, now(), noted.facts, is_movable=movable)
+    return (await call.publish.commit(spot.package, [new], facts=noted.package_facts)).created
+
+
+async def _tidy(call: "Call", spot: Spot, hosted: "HostedPackage | None") -> None:
+    """Let go what nobody needs of a package, now that something was added to it."""
+    named = names.parse_filename(spot)
     if spot.is_snapshot and named is not None and named.stamp:
         await retain(call, spot)
     if hosted is not None and (left := metadata.abandoned(spot.package, hosted.files, time.time())):
         await call.publish.expire(spot.package, left)
-    return call.text("", 201 if committed.created else 200)
 
 
 async def check_case(call: "Call", spot: Spot, hosted: "HostedPackage | None") -> None:
@@ -165,44 +182,13 @@ async def retain(call: "Call", spot: Spot) -> None:
     await call.publish.expire(spot.package, old)
 
 
-# ── checksums ────────────────────────────────────────────────────────────────────────────────────────────────────
-async def _checksum(call: "Call", spot: Spot) -> "Answer":
-    body = await call.body(_CHECKSUM_SIZE)
-    hosted = await call.publish.hosted(spot.package)
-    file = hosted.find(spot.key) if hosted is not None else None
-    if file is None:
-        return call.text("", 201)  # its file was refused, or comes later and is hashed then
-    said = wire.read_checksum(spot.checksum, body)
-    if said == file.hashes.get(spot.checksum):
-        await _believe(call, spot, file)
-        return call.text("", 201)
-    if _age(file) < _DOUBT_SECONDS:
-        await _change_facts(call, spot, {**file.facts, "doubted": True})
-    raise DigestMismatch(f"{spot.filename} came with {spot.checksum} {said or 'of no known form'}, the bytes disagree")
-
-
-async def _believe(call: "Call", spot: Spot, file: File) -> None:
-    """End the doubt of a file whose bytes, or checksum, came once more and agree."""
-    if file.facts.get("doubted"):
-        await _change_facts(call, spot, {key: value for key, value in file.facts.items() if key != "doubted"})
-
-
-async def _change_facts(call: "Call", spot: Spot, facts: dict[str, Any]) -> None:
-    await call.publish.edit(spot.package, Edit(file_facts={spot.key: facts}))
-
-
-def _age(file: File) -> float:
-    moment = datetime.fromisoformat(file.uploaded_at) if file.uploaded_at else datetime.fromtimestamp(0, UTC)
-    return time.time() - moment.timestamp()
-
-
 # ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────
 async def _metadata(call: "Call", spot: Spot) -> "Answer":
     """A client's metadata, or a checksum of it: 201, since refusing would fail the deployment."""
     if not call.pull.may(spot.folder_group, Scope.WRITE):
         call.publish.require(Scope.WRITE, spot.package)
     if spot.checksum:
-        await call.body(_CHECKSUM_SIZE)
+        await call.body(checksums.MAX_CHECKSUM)
         return call.text("", 201)
     body = await call.body(MAX_METADATA)
     found = await asyncio.to_thread(parse_metadata, body) if len(body) > _SMALL else parse_metadata(body)

@@ -14,6 +14,7 @@ from gateway.errors import Conflict, PackageUnknown
 from gateway.model import Digest, File, OwnerMode
 from gateway.store import schema
 from gateway.store.database import Database, bump, from_json
+from gateway.store.notes import Notes
 from gateway.store.publishing import (
     SELECT_PACKAGE,
     apply_edit,
@@ -68,8 +69,8 @@ def _assume_stored(_digest: Digest) -> bool:
     return True
 
 
-class Packages(Staging):
-    """Ownership, hosted files, tags and tombstones; staged versions come with `Staging`."""
+class Packages(Staging, Notes):
+    """Ownership, hosted files, tags and tombstones; staged versions come with `Staging`, and `Notes`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

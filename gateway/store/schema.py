@@ -304,6 +304,15 @@ first_use = Table(  # what was first fetched of a file that no strong hash names
     Column("size", Integer, nullable=False),
     Column("seen_at", Float, nullable=False),
 )
+note = Table(  # what a client said of a file that is not there (yet); it is forgotten after some minutes
+    "note",
+    metadata,
+    Column("repository_id", ForeignKey("repository.id", ondelete="CASCADE"), primary_key=True),
+    Column("package", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
 blob = Table(
     "blob",
     metadata,

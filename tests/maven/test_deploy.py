@@ -166,8 +166,55 @@ async def test_a_wrong_checksum_is_refused_and_takes_the_version_off_the_list_un
     assert await jvm.versions("com.acme:tool") == ["1.0"]
 
 
-async def test_a_checksum_before_its_file_is_taken(jvm: Client) -> None:
-    assert (await jvm.put(f"{JAR}.sha1", "0" * 40)).status == 201
+async def test_checksums_before_their_file_are_held_and_the_right_bytes_are_taken(jvm: Client) -> None:
+    body = library().build("com.acme:tool", "1.0").body
+
+    for algorithm in ALGORITHMS:
+        assert (await jvm.put(f"{JAR}.{algorithm}", hex_of(body, algorithm))).status == 201
+
+    assert (await jvm.get(f"{JAR}.sha1")).status == 404
+    assert (await jvm.put(JAR, body)).status == 201
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_file_is_refused_that_is_not_what_the_checksum_before_it_said(jvm: Client, algorithm: str) -> None:
+    body = library().build("com.acme:tool", "1.0").body
+    await jvm.put(f"{JAR}.{algorithm}", hex_of(b"other", algorithm))
+
+    refused = await jvm.put(JAR, body)
+    absent = await jvm.get(JAR)
+    after = await jvm.put(f"{JAR}.{algorithm}", hex_of(body, algorithm))
+    mended = await jvm.put(JAR, body)
+
+    assert (refused.status, absent.status, after.status, mended.status) == (400, 404, 400, 201)
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert (await jvm.get(JAR)).body == body
+
+
+async def test_the_checksum_of_a_refused_file_is_refused_for_the_same_reason(jvm: Client) -> None:
+    page = b"<html>Forbidden</html>"
+
+    refused = await jvm.put(JAR, page)
+    summed = await jvm.put(f"{JAR}.sha1", hex_of(page))
+    mended = await jvm.put_with_sums(JAR, library().build("com.acme:tool", "1.0").body)
+
+    assert (refused.status, summed.status, mended.status) == (400, 400, 201)
+    assert (await summed.json())["detail"] == (await refused.json())["detail"]
+
+
+async def test_the_checksum_of_a_refused_redeployment_casts_no_doubt_on_what_is_published(jvm: Client) -> None:
+    await jvm.deploy("com.acme:tool", "1.0")
+    other = library(size=10).build("com.acme:tool", "1.0").body
+
+    refused = await jvm.put(JAR, other)
+    summed = [(await jvm.put(f"{JAR}.{algorithm}", hex_of(other, algorithm))).status for algorithm in ALGORITHMS]
+
+    assert (refused.status, summed) == (409, [409] * 4)
+    assert await jvm.versions("com.acme:tool") == ["1.0"]
+
+
+async def test_a_checksum_that_is_none_is_refused(jvm: Client) -> None:
+    assert (await jvm.put(f"{JAR}.sha1", "<html>")).status == 400
 
 
 async def test_metadata_of_somebody_else_is_refused_and_checksums_of_metadata_are_taken(jvm: Client) -> None:
