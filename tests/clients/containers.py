@@ -95,11 +95,11 @@ class Machine:
         return self.world.run("oras", "-c", _ORAS, json.dumps(order), timeout=120)
 
     # ── what they often do ───────────────────────────────────────────────────────────────────────────────────────
-    def context(self, files: Mapping[str, bytes]) -> Path:
-        """A folder to build from: an image of these files on nothing."""
-        folder = self.world.work / f"context-{digest_of(repr(files).encode())[7:19]}"
+    def context(self, files: Mapping[str, bytes], base: str = "scratch") -> Path:
+        """A folder to build from: an image of these files on another one, or on nothing."""
+        folder = self.world.work / f"context-{digest_of(repr((base, files)).encode())[7:19]}"
         folder.mkdir(exist_ok=True)
-        lines = ["FROM scratch", *(f"COPY {name} /{name}" for name in files), 'CMD ["/hello"]']
+        lines = [f"FROM {base}", *(f"COPY {name} /{name}" for name in files), 'CMD ["/hello"]']
         (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
         for name, body in files.items():
             (folder / name).write_bytes(body)

@@ -56,6 +56,41 @@ def test_what_docker_builds_and_pushes_docker_pulls_again(machine: Machine, gate
     assert digest_pushed(by_tag) == digest == machine.digest(f"{name}:1")  # skopeo uses docker's login
 
 
+@pytest.mark.parametrize("buildkit", ["0", "1"])
+def test_docker_builds_on_an_image_that_is_hosted_here(
+    machine: Machine, gateway: Gateway, ada: Account, buildkit: str
+) -> None:
+    base, name = (f"127.0.0.1:{gateway.port}/container/acme/app/{part}{buildkit}" for part in ("base", "built"))
+    machine.docker_login(f"127.0.0.1:{gateway.port}", ada).succeeded()
+    machine.docker("build", "-t", base, machine.context({"below": b"below %s\n" % buildkit.encode()})).succeeded()
+    digest = digest_pushed(machine.docker("push", base).succeeded())
+    machine.docker("rmi", base).succeeded()
+    context = machine.context({"above": b"above\n"}, f"{base}@{digest}")
+
+    machine.docker("build", "-t", name, context, DOCKER_BUILDKIT=buildkit).succeeded()
+    pushed = digest_pushed(machine.docker("push", name).succeeded())
+
+    layers = [
+        json.loads(gateway.get(f"/v2/{image.partition('/')[2]}/manifests/{reference}", token=ada.token)[1])["layers"]
+        for image, reference in ((base, digest), (name, pushed))
+    ]
+    assert layers[0] == layers[1][:1]
+    assert len(layers[1]) == 2
+
+
+def test_nobody_builds_on_an_image_that_they_may_not_read(machine: Machine, gateway: Gateway, ada: Account) -> None:
+    base = f"127.0.0.1:{gateway.port}/container/acme/app/kept"
+    machine.docker_login(f"127.0.0.1:{gateway.port}", ada).succeeded()
+    machine.docker("build", "-t", base, machine.context({"kept": b"kept\n"})).succeeded()
+    machine.docker("push", base).succeeded()
+    machine.docker("rmi", base).succeeded()
+    machine.docker("logout", f"127.0.0.1:{gateway.port}").succeeded()
+
+    refused = machine.docker("build", machine.context({"above": b"above\n"}, base)).failed()
+
+    assert "denied" in refused.text or "unauthorized" in refused.text
+
+
 def test_an_image_is_mounted_rather_than_sent_again(machine: Machine, gateway: Gateway, ada: Account) -> None:
     names = [f"127.0.0.1:{gateway.port}/container/acme/app/{name}" for name in ("first", "second")]
     machine.docker_login(f"127.0.0.1:{gateway.port}", ada).succeeded()
