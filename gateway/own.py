@@ -69,6 +69,7 @@ class OwnAddresses:
                 Observer(writer, metrics, Traffic(services.database), services.client.health)
             )
             services.fetched = observer.note_fetched
+            services.client.on_document = lambda type_, size: observer.note_fetched(type_, "", size)
             yield cls(services, adapters, observer)
 
     def handlers(self) -> dict[str, Own]:

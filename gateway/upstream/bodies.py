@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Self
 
@@ -18,14 +18,20 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)
 _COMPRESSED_NAMES = (".gz", ".tgz")
 
 
-async def read_document(response: aiohttp.ClientResponse, host: Host, limit: int) -> bytes:
-    """The whole body, decompressed. Raises UpstreamCorrupt beyond `limit`, aiohttp's errors when it breaks off."""
+async def read_document(
+    response: aiohttp.ClientResponse, host: Host, limit: int, came: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """The whole body, decompressed. Raises UpstreamCorrupt beyond `limit`, aiohttp's errors when it breaks off.
+
+    came: told of the bytes of each chunk, as they were sent.
+    """
     if response.content_length is not None and response.content_length > limit:
         raise UpstreamCorrupt(f"{host.upstream} has a document of {response.content_length} bytes, more than {limit}")
     inflater = Inflater(response.headers.get("Content-Encoding", ""), limit)
     parts: list[bytes] = []
     while chunk := await response.content.readany():
         host.received += len(chunk)
+        came(len(chunk))
         for part in inflater.feed(chunk):
             parts.append(part)
             await asyncio.sleep(0)  # a small chunk may become many large parts

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum
+from functools import partial
 from typing import Protocol, Self, TypeVar
 from urllib.parse import unquote
 
@@ -108,6 +109,7 @@ class UpstreamClient:
         self._now = now
         self._sleep = sleep
         self._chance = chance
+        self.on_document: Callable[[str, int], None] = lambda _type, _size: None  # told of each chunk that came
 
     async def __aenter__(self) -> Self:
         await self._sender.__aenter__()
@@ -229,14 +231,14 @@ class UpstreamClient:
         async def once() -> Reply:
             answer = await self._sender.open(upstream, request)
             try:
-                return await self._reply(request, answer, limit)
+                return await self._reply(upstream, request, answer, limit)
             finally:
                 answer.response.close()
 
         seconds = upstream.config.connect_timeout + 2 * upstream.config.read_timeout
         return await self._within(upstream, seconds, lambda: self._persist(upstream, once))
 
-    async def _reply(self, request: Request, answer: Answer, limit: int) -> Reply:
+    async def _reply(self, upstream: Upstream, request: Request, answer: Answer, limit: int) -> Reply:
         if answer.is_absent:
             return Reply(Status.ABSENT, is_refused=answer.is_refused)
         headers = answer.response.headers
@@ -245,7 +247,8 @@ class UpstreamClient:
         if answer.response.status == 304:
             return Reply(Status.NOT_MODIFIED, None, etag, last_modified, age)
         with answer.host.watching(is_repeatable=request.method == "GET"):
-            body = await read_document(answer.response, answer.host, limit)
+            came = partial(self.on_document, upstream.type)
+            body = await read_document(answer.response, answer.host, limit, came)
         answer.host.succeeded()
         url = answer.url if answer.url == request.url else answer.url.with_query(None)  # a signed query is a secret
         kept = {name.lower(): value for name, value in headers.items() if name.lower() not in _KEPT_OUT}
