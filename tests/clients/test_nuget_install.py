@@ -180,6 +180,20 @@ def test_nothing_is_restored_while_an_upstream_is_wrong_and_all_of_it_afterwards
     assert "NU1101" not in said["Faulty.Trouble"] + said["Faulty.Down"]
 
 
+def test_why_an_upstream_refuses_a_package_is_read_in_the_terminal(
+    index: str, token: str, fake: FaultyUpstream, world: World
+) -> None:
+    fake.nuget("Open.Refused", {"1.0.0": package()})
+    fake.fault(answer(403), "/nuget/files/open.refused/1.0.0/open.refused.1.0.0.nupkg")
+    configure(world, (index, token))
+    project(world, {"Open.Refused": "1.0.0"})
+
+    said = restore(world).failed().text
+
+    assert "403" in said
+    assert "refuses" in said
+
+
 def test_dotnet_says_which_packages_of_the_upstream_are_deprecated(
     index: str, token: str, fake: FaultyUpstream, world: World
 ) -> None:

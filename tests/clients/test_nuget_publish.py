@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.clients.asked import Asked
 from tests.clients.dotnets import (
     configure,
     content_hashes,
@@ -28,9 +29,15 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    return Asked(tmp_path_factory.mktemp("log") / "access.log", REPOSITORY)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, asked: Asked) -> Iterator[Gateway]:
     repositories = {"nuget": {"acme/net": {"layers": ["hosted"]}}}
-    with Gateway(tmp_path_factory.mktemp("gateway"), repositories) as gateway:
+    settings = {**asked.settings, "server": {"max_upload_size": 61 * MIB}}
+    with Gateway(tmp_path_factory.mktemp("gateway"), repositories, settings=settings) as gateway:
         yield gateway
 
 
@@ -109,6 +116,45 @@ def test_a_source_with_credentials_needs_no_key_even_for_a_large_package(publish
 
     assert "Your package was pushed" in said.text
     assert "reset" not in said.text
+
+
+def test_a_package_that_is_too_large_is_told_so(publisher: World, index: str, token: str) -> None:
+    refused = push(publisher, pack(publisher, "Acme.Huge", size=62 * MIB), index, token).failed()
+
+    assert "413" in refused.text
+    assert "reset" not in refused.text
+
+
+def test_a_restore_asks_for_the_versions_and_the_package_alone(
+    publisher: World, user: World, gateway: Gateway, index: str, token: str, asked: Asked
+) -> None:
+    push(publisher, pack(publisher, "Acme.Asked"), index, token).succeeded()
+    project(user, {"Acme.Asked": "1.0.0"})
+    asked.entries(gateway)
+
+    restore(user).succeeded()
+
+    assert [one for one in asked.requests(gateway) if one[2] != 401] == [
+        ("GET", "index.json", 200),
+        ("GET", "flat/acme.asked/index.json", 200),
+        ("GET", "flat/acme.asked/1.0.0/acme.asked.1.0.0.nupkg", 200),
+    ]
+
+
+def test_nuget_exe_speaks_the_old_protocol_too(
+    gateway: Gateway, token: str, asked: Asked, new_world: Callable[[], World]
+) -> None:
+    world, source = new_world(), gateway.base(REPOSITORY) + "v2/"
+    configure(world, (source, token))
+    asked.entries(gateway)
+
+    nuget(world, "push", pack(world, "Acme.Former", "1.2.0"), "-Source", source, "-ApiKey", token).succeeded()
+    listed = nuget(world, "list", "acme.former", "-Source", source).succeeded().stdout
+    nuget(world, "install", "Acme.Former", "-Source", source, "-OutputDirectory", "installed").succeeded()
+
+    assert "Acme.Former 1.2.0" in listed
+    assert [folder.name for folder in (world.work / "installed").iterdir()] == ["Acme.Former.1.2.0"]
+    assert all(path.startswith("v2") for _, path, _ in asked.requests(gateway))
 
 
 def test_a_token_that_may_only_read_is_told_so(publisher: World, user: World, index: str, reader: str) -> None:

@@ -77,6 +77,7 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> World:
 def gateway(tmp_path_factory: pytest.TempPathFactory, fake: FaultyUpstream, builder: World) -> Iterator[Gateway]:
     """Hosted first, then the fake; `corp-*` is reserved, and an attacker has put 99.0.0 of our names upstream."""
     names = {"acme-tool": "99.0.0", "corp-secret": "99.0.0", "open-tool": "2.0.0", **dict.fromkeys(FAULTS, "1.0.0")}
+    names |= {f"refused{generation}": "1.0.0" for generation in GENERATIONS}
     gems: dict[str, Versions] = {
         name: {version: (build_gem(builder, name, version), LONG_AGO)} for name, version in names.items()
     }
@@ -160,6 +161,20 @@ def test_nothing_wrong_is_installed_while_an_upstream_is_wrong_and_all_of_it_aft
     bundle(world, generation, "install").succeeded()
 
     assert locked(world) == dict.fromkeys(FAULTS, "1.0.0")
+
+
+@pytest.mark.usefixtures("hosted")
+def test_why_an_upstream_refuses_a_gem_is_read_in_the_terminal(
+    generation: int, source: str, fake: FaultyUpstream, world: World
+) -> None:
+    where = f"/gems-upstream/gems/refused{generation}-1.0.0.gem"
+    fake.fault(answer(403), where)
+    gemfile(world, source, f'"refused{generation}"')
+
+    said = bundle(world, generation, "install").failed().text
+
+    assert "403" in said
+    assert "refuses it" in said
 
 
 @pytest.mark.usefixtures("hosted")

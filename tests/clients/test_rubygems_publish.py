@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.clients.asked import Asked
 from tests.clients.gateway import DELETE, Gateway
 from tests.clients.rubies import (
     GENERATIONS,
@@ -27,9 +28,14 @@ REPOSITORY = "rubygems/acme/gems"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    return Asked(tmp_path_factory.mktemp("log") / "access.log", REPOSITORY)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, asked: Asked) -> Iterator[Gateway]:
     repositories = {"rubygems": {"acme/gems": {"layers": ["hosted"]}, "acme/empty": {"layers": ["hosted"]}}}
-    with Gateway(tmp_path_factory.mktemp("gateway"), repositories) as gateway:
+    with Gateway(tmp_path_factory.mktemp("gateway"), repositories, settings=asked.settings) as gateway:
         yield gateway
 
 
@@ -161,23 +167,54 @@ def test_the_index_of_the_old_days_lists_finds_and_fetches(
     assert f"{name} (2.0.0.beta)" in ask("search", "--pre", name)
     assert "homepage: https://acme.example" in ask("specification", "--remote", name, "-v", "1.1.0")
     assert "acme-base (>= 1)" in ask("dependency", "--remote", name, "-v", "1.1.0")
+    push(world, generation, build_gem(world, name, "1.1.0", platform="java"), host, token).succeeded()
+    built_for_java = ask("specification", "--remote", name, "-v", "1.1.0", "--platform", "java")
+    assert "platform: java\n" in built_for_java
     ask("fetch", name, "-v", "1.0.0")
     assert (world.work / f"{name}-1.0.0.gem").is_file()
 
 
 def test_an_update_after_a_push_brings_the_new_version_and_nothing_else(
-    generation: int, gateway: Gateway, host: str, token: str, world: World
+    generation: int, gateway: Gateway, asked: Asked, host: str, token: str, world: World
 ) -> None:
     name = f"updated{generation}"
     push(world, generation, build_gem(world, name, "1.0.0"), host, token).succeeded()
     gemfile(world, gateway.base(REPOSITORY, token), f'"{name}", "~> 1.0"')
+    asked.entries(gateway)
     bundle(world, generation, "install").succeeded()
+    first = asked.requests(gateway)
+    bundle(world, generation, "update", name).succeeded()
+    nothing_new = asked.requests(gateway)
 
     for version in ("1.5.0", "2.0.0"):
         push(world, generation, build_gem(world, name, version), host, token).succeeded()
+    asked.entries(gateway)
     bundle(world, generation, "update", name).succeeded()
+    rest = asked.requests(gateway)
 
     assert locked(world)[name] == "1.5.0"
+    info = ("GET", f"info/{name}")
+    assert first == [("GET", "versions", 200), (*info, 200), ("GET", f"gems/{name}-1.0.0.gem", 200)]
+    assert nothing_new == [("GET", "versions", 304)]
+    assert rest == [("GET", "versions", 206), (*info, 206), ("GET", f"gems/{name}-1.5.0.gem", 200)]
+
+
+def test_gem_asks_for_the_compact_index_and_one_gemspec(
+    generation: int, gateway: Gateway, asked: Asked, host: str, token: str, world: World
+) -> None:
+    name = f"asked{generation}"
+    for platform in ("ruby", "java"):
+        push(world, generation, build_gem(world, name, platform=platform), host, token).succeeded()
+    asked.entries(gateway)
+
+    gem(world, generation, "install", name, "--no-document", source=gateway.base(REPOSITORY, token)).succeeded()
+
+    assert asked.requests(gateway) == [
+        ("HEAD", "" if generation == 3 else "versions", 200),
+        ("GET", f"info/{name}", 200),
+        ("GET", f"quick/Marshal.4.8/{name}-1.0.0.gemspec.rz", 200),
+        ("GET", f"gems/{name}-1.0.0.gem", 200),
+    ]
 
 
 def test_an_empty_repository_has_no_gems_rather_than_no_index(

@@ -110,6 +110,27 @@ async def test_the_list_only_grows_while_both_sides_move(start_gateway: StartGat
             assert hashlib.md5((await get(gateway, f"info/{name}")).body).hexdigest() == mark
 
 
+async def test_every_old_list_is_where_a_new_one_begins(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        gateway = await begin(start_gateway, fake)
+        token = await gateway.token()
+        held, theirs = (await get(gateway, "versions")).body, fake.gems.versions
+        for step in range(20):
+            theirs += b"".join(b"gem%d %d.0 %032x\n" % (n % 30, step * 50 + n, step * 50 + n) for n in range(50))
+            fake.pages["/gem/versions"] = text_page(theirs)
+            if step % 5 == 0:
+                await push(gateway, token, "mine", f"{step}.0")
+            await later(gateway)
+
+            grown = (await get(gateway, "versions")).body
+
+            assert grown.startswith(held)
+            assert len(grown) > len(held)
+            held = grown
+        assert held.count(b"\ngem") == 20 * 30
+        assert held.count(b"\nmine ") == 4
+
+
 def long_list(fake: FaultyUpstream, *, is_proven: bool = True) -> bytes:
     """A list that is worth following by its tail, as the fake has it now."""
     if len(fake.gems.versions) < 300_000:
