@@ -12,7 +12,7 @@ from tests.fakes.artifacts import noise
 from tests.test_crowd import resident
 
 BLOCK = noise(1024 * 1024, "layer")
-BLOCKS = 384
+BLOCKS = 256
 MOST = 64 * 1024 * 1024  # bytes of memory
 
 
