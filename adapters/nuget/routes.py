@@ -36,10 +36,17 @@ async def index(call: "Call") -> "Answer":
     kinds = await routes_mirror.mirrored(call)
     document = service_index.render(
         base_of(call),
+        _details_of(call),
         has_vulnerabilities=routes_mirror.VULNERABILITIES in kinds,
         has_signatures=any(kind in kinds for kind in routes_mirror.SIGNATURES),
     )
     return call.page(routes_mirror.page(call, document))
+
+
+def _details_of(call: "Call") -> str:
+    """The dashboard's page of a package; empty where the repository's address does not say where the dashboard is."""
+    path = f"{call.repository.key}/"
+    return f"{call.base.removesuffix(path)}-/ui/repositories/{path}packages/{{id}}" if call.base.endswith(path) else ""
 
 
 # ── the flat container ───────────────────────────────────────────────────────────────────────────────────────────

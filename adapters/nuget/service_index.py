@@ -24,8 +24,11 @@ _FIXED = (
 _SIGNATURES = ("RepositorySignatures/4.7.0", "RepositorySignatures/4.9.0", "RepositorySignatures/5.0.0")
 
 
-def render(base: str, *, has_vulnerabilities: bool, has_signatures: bool) -> dict[str, Any]:
-    """The index for resources below `base`, which ends in a slash. Signatures are only shown over https."""
+def render(base: str, details: str, *, has_vulnerabilities: bool, has_signatures: bool) -> dict[str, Any]:
+    """The index for resources below `base`, which ends in a slash. Clients take some only where they are https.
+
+    details: where a person reads about the package `{id}`, or empty.
+    """
     resources = [{"@id": f"{base}{path}", "@type": kind} for path, kinds in _FIXED for kind in kinds]
     versioned = next(path for path, has_all in PATHS.items() if has_all)
     resources.append({"@id": f"{base}{versioned}/", "@type": _VERSIONED, "clientVersion": "4.3.0-alpha"})
@@ -35,7 +38,8 @@ def render(base: str, *, has_vulnerabilities: bool, has_signatures: bool) -> dic
         address = f"{base}repository-signatures/index.json"
         resources += [{"@id": address, "@type": kind} for kind in _SIGNATURES]
     if base.startswith("https://"):
-        resources.append(
-            {"@id": f"{base}flat/{{lower_id}}/{{lower_version}}/readme", "@type": "ReadmeUriTemplate/6.13.0"}
-        )
+        readme = f"{base}flat/{{lower_id}}/{{lower_version}}/readme"
+        resources.append({"@id": readme, "@type": "ReadmeUriTemplate/6.13.0"})
+    if details.startswith("https://"):
+        resources.append({"@id": details, "@type": "PackageDetailsUriTemplate/5.1.0"})
     return {"version": "3.0.0", "resources": resources}

@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -63,11 +62,26 @@ async def test_a_prefix_of_the_public_address_is_in_every_address(start_gateway:
     server = ServerConfig(public_url="https://pkgs.example.com/artifacts")
     gateway = await start_gateway({"nuget": {"acme/tools": public()}}, server=server)
 
-    index = json.loads((await gateway.get("nuget/acme/tools/index.json")).body)
+    found = resources(json.loads((await gateway.get("nuget/acme/tools/index.json")).body))
 
-    assert {urlsplit(address).netloc for address in resources(index).values()} == {"pkgs.example.com"}
-    assert all(a.startswith("https://pkgs.example.com/artifacts/nuget/acme/tools/") for a in resources(index).values())
-    assert "ReadmeUriTemplate/6.13.0" in resources(index)
+    root = "https://pkgs.example.com/artifacts/"
+    page = f"{root}-/ui/repositories/nuget/acme/tools/packages/{{id}}"
+    assert found.pop("PackageDetailsUriTemplate/5.1.0") == page
+    assert all(address.startswith(f"{root}nuget/acme/tools/") for address in found.values())
+    assert "ReadmeUriTemplate/6.13.0" in found
+
+
+async def test_the_page_of_a_package_is_one_of_the_dashboard(start_gateway: StartGateway) -> None:
+    server = ServerConfig(public_url="https://pkgs.example.com")
+    gateway = await start_gateway({"nuget": {"acme/tools": public("hosted")}}, server=server)
+    body = package().build("Demo.Core", "1.0.0").body
+    await gateway.request("PUT", "nuget/acme/tools/package", await gateway.token(), data=body)
+    found = resources(json.loads((await gateway.get("nuget/acme/tools/index.json")).body))
+
+    page = found["PackageDetailsUriTemplate/5.1.0"].removeprefix("https://pkgs.example.com/")
+    shown = await gateway.get(page.format(id="Demo.Core"))
+
+    assert (shown.status, b"1.0.0" in shown.body) == (200, True)
 
 
 async def test_an_id_is_found_in_any_casing(feed: Feed, token: str) -> None:
