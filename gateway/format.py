@@ -215,3 +215,12 @@ class Deriving(Protocol):
     def with_derived(self, file: File, digest: Digest) -> File:
         """The file as we list it, once we have that sidecar."""
         ...
+
+
+@runtime_checkable
+class Abandoning(Protocol):
+    """A format in which files are published one by one, so that a version may be left unfinished for good."""
+
+    def abandoned(self, package: str, files: Sequence[File], now: float) -> Sequence[str]:
+        """The names of those hosted files that nobody will finish by now (POSIX seconds)."""
+        ...

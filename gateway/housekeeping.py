@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from gateway.errors import FileUnknown, GatewayError
 from gateway.model import HOSTED_LAYER, Digest
 from gateway.store.blob_rows import CACHE, BlobRows
 from gateway.store.blobs import FileBlobs
+from gateway.store.file_care import Abandoned, Leaving
 from gateway.store.threads import in_thread
 
 HOSTED_GRACE = 24 * 3600.0  # seconds; a push of many layers may take hours between the first blob and its link
@@ -34,6 +35,7 @@ _ROOM = 0.1  # of the cache is freed beyond what is needed, so that eviction is 
 
 Progress = Callable[[int, int], None]
 Sweep = Callable[[float, bool], int]
+_NOTHING: Mapping[int, Abandoned] = {}
 _T = TypeVar("_T")
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -52,10 +54,11 @@ class Removal(Struct, frozen=True):
 
 
 class Collection(Struct, frozen=True):
-    """What a collection removes: blobs per store, and temporary files that dead processes left."""
+    """What a collection removes: blobs per store, temporary files that dead processes left, and abandoned files."""
 
     removals: tuple[Removal, ...]
     leftovers: int
+    abandoned: tuple[Leaving, ...] = ()
 
 
 class Verification(Struct):
@@ -96,22 +99,30 @@ class Housekeeping:
         self._clock = clock
 
     async def collect(
-        self, *, hosted_grace: float = HOSTED_GRACE, cache_grace: float = CACHE_GRACE, dry_run: bool = False
+        self,
+        *,
+        hosted_grace: float = HOSTED_GRACE,
+        cache_grace: float = CACHE_GRACE,
+        abandoned: Mapping[int, Abandoned] = _NOTHING,
+        dry_run: bool = False,
     ) -> Collection:
-        """Remove blobs that nothing refers to and that were kept longer ago than the grace (seconds), and leftovers."""
+        """Remove blobs that nothing refers to and that were kept longer ago than the grace (seconds), and leftovers.
+
+        abandoned: by repository, what says which of its files nobody will finish; they are let go first.
+        """
         now = self._clock()
-        removals = []
-        if dry_run:
-            loose = await self._rows.graphs.loose(now - hosted_grace)
-        else:
-            loose = set()
+        removals, leaving = [], []
+        for repository_id, judge in abandoned.items():
+            leaving += await self._rows.files.abandon(repository_id, judge, dry_run=dry_run)
+        if not dry_run:
             await self._rows.graphs.prune(now - hosted_grace)
+        gone = [id_ for one in leaving for id_ in one.ids]
         for store, grace in ((HOSTED_LAYER, hosted_grace), (CACHE, cache_grace)):
-            plan = await self._plan(store, now - grace, loose if store == HOSTED_LAYER else set())
+            plan = await self._plan(store, now - grace, partial(self._remaining, now - hosted_grace, gone))
             removals.append(plan if dry_run else await self._remove(plan, now - grace))
         oldest = now - max(hosted_grace, cache_grace)
         counts = [await in_thread(partial(sweep, oldest, not dry_run)) for sweep in self._sweepers]
-        return Collection(tuple(removals), sum(counts))
+        return Collection(tuple(removals), sum(counts), tuple(leaving))
 
     async def evict(self, max_size: int, *, dry_run: bool = False) -> Removal:
         """Remove the least recently used blobs of the cache when it holds more than `max_size` bytes.
@@ -168,14 +179,19 @@ class Housekeeping:
             except (GatewayError, OSError) as error:
                 _log.warning("housekeeping failed", reason=str(error))
 
-    async def _plan(self, store: str, older_than: float, loose: set[str]) -> Removal:
+    async def _remaining(self, links_before: float, files: Sequence[int], store: str) -> set[str]:
+        if store == HOSTED_LAYER:
+            return await self._rows.remaining(links_before, files)
+        return await self._rows.referenced(store)
+
+    async def _plan(self, store: str, older_than: float, ask: Callable[[str], Awaitable[set[str]]]) -> Removal:
         """What collection would remove from a store: old blobs, and rows of blobs that are gone.
 
-        loose: blobs that are referred to only by what a collection drops first.
+        ask: what of a store is still referred to once what collection drops first is gone.
         """
         listed = await in_thread(partial(_listed, self._stores[store]))
         known = await self._rows.known(store)
-        referenced = await self._rows.referenced(store) - loose
+        referenced = await ask(store)
         old = [(d.hex, size) for d, size, at in listed if at < older_than and d.hex not in referenced]
         there = {digest.hex for digest, _, _ in listed}
         lost = [(hex_, 0) for hex_, (_, at) in known.items() if at < older_than and hex_ not in referenced | there]

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import quote
 
-from adapters.maven import names
+from adapters.maven import metadata, names
 from adapters.maven.markup import parse_metadata
 from adapters.maven.names import Kind, Spot
 from gateway.errors import AlreadyExists, Blocked, Forbidden, GatewayError, Invalid, UpstreamCorrupt, UpstreamTrouble
@@ -112,6 +112,9 @@ class MavenFormat:
             "detail": _line(error.message),
         }
         return ErrorBody(json.dumps(problem).encode(), PROBLEM, headers, reason)
+
+    def abandoned(self, package: str, files: Sequence[File], now: float) -> Sequence[str]:
+        return metadata.abandoned(package, files, now)
 
     def ask_prefixes(self) -> Ask:
         return Ask(".meta/prefixes.txt")

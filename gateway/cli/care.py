@@ -14,11 +14,12 @@ from gateway.cli.output import moment, progress, remark, say, size, table
 from gateway.compose import open_services, prepare
 from gateway.config import Config
 from gateway.errors import Invalid
-from gateway.format import GraphFormat
+from gateway.format import Abandoning, GraphFormat
 from gateway.housekeeping import CACHE_GRACE, HOSTED_GRACE, Housekeeping, Removal
 from gateway.prefetch import prefetch
 from gateway.retention import plan, read_rules
 from gateway.store.blob_rows import CACHE
+from gateway.store.file_care import Abandoned
 from gateway.store.resumable import Resumables
 from gateway.store.spool import Spools
 
@@ -38,14 +39,21 @@ async def collect(
         typer.Option(metavar="HOURS", help="Spare what was kept within these hours (hosted 24, cache 1)."),
     ] = None,
 ) -> None:
-    """Remove blobs that nothing refers to; safe beside a running server."""
+    """Remove files that nobody will finish, and blobs that nothing refers to; safe beside a running server."""
     if grace is not None and grace < 1:
         raise Invalid("--grace: expected an hour or more, since a running push links its bytes only at its end")
     done = await _housekeeping(data).collect(
         hosted_grace=HOSTED_GRACE if grace is None else grace * _HOUR,
         cache_grace=CACHE_GRACE if grace is None else grace * _HOUR,
+        abandoned=_abandoned(data),
         dry_run=dry_run,
     )
+    keys = {repository.id: repository.key for repository in data.repositories.all()}
+    for left in done.abandoned:
+        for name in left.files:
+            say(f"{keys.get(left.repository_id)}/{left.package}\t{name}")
+        if not dry_run:
+            await data.note("expire", str(keys.get(left.repository_id)), left.package, files=left.files)
     for removal in done.removals:
         _say_removal(removal)
     would = "would remove" if dry_run else "removed"
@@ -178,6 +186,17 @@ def _canonical(adapters: tuple[Adapter, ...], type_: str, package: str | None) -
     if package is None:
         return None
     return next(adapter.format.normalize(package) for adapter in adapters if adapter.type == type_)
+
+
+def _abandoned(data: Data) -> dict[int, Abandoned]:
+    """By repository, what says which of its files are abandoned by now."""
+    formats = {adapter.type: adapter.format for adapter in load_adapters()}
+    found: dict[int, Abandoned] = {}
+    for repository in data.repositories.all():
+        format_ = formats.get(repository.key.type)
+        if isinstance(format_, Abandoning):
+            found[repository.id] = partial(format_.abandoned, now=time.time())
+    return found
 
 
 def _housekeeping(data: Data) -> Housekeeping:

@@ -12,9 +12,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gateway.model import HOSTED_LAYER, Digest
 from gateway.store import schema
-from gateway.store.database import Database, bump, from_json
+from gateway.store.database import Database, bump, from_json, to_json
+from gateway.store.file_care import FileCare
 from gateway.store.first_use import FirstUse, first_uses, forget, settle
-from gateway.store.graph_care import GraphCare
+from gateway.store.graph_care import PRUNABLE, GraphCare
 from gateway.store.rows import CachedFile
 
 CACHE = "cache"
@@ -35,6 +36,13 @@ _REFERENCED = {
     ),
     CACHE: "SELECT digest FROM cached_file UNION SELECT digest FROM document WHERE digest <> ''",
 }
+_REMAINING = (
+    "SELECT digest FROM file WHERE deleted_at IS NULL"  # noqa: S608 put together of constants
+    " AND id NOT IN (SELECT value FROM json_each(:gone))"
+    " UNION SELECT digest FROM attachment WHERE file_id NOT IN (SELECT value FROM json_each(:gone))"
+    " UNION SELECT digest FROM staged UNION SELECT sha256 FROM node"
+    f" UNION SELECT sha256 FROM link WHERE NOT ({PRUNABLE})"
+)
 # Whether one digest is referenced; each SELECT goes through the index on `digest`.
 _IS_REFERENCED = (
     "SELECT EXISTS (SELECT 1 FROM file WHERE digest = :hex AND deleted_at IS NULL)"
@@ -56,6 +64,7 @@ class BlobRows:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.graphs = GraphCare(database)
+        self.files = FileCare(database)
 
     def cached(self, repository_id: int, package: str, filename: str, sha256: str | None = None) -> CachedFile | None:
         """The verified file of that name, of these bytes if `sha256` is given, else the latest; a point read."""
@@ -179,6 +188,13 @@ class BlobRows:
         """The hexes that something still refers to: live files, attachments, staged; or cached files, documents."""
         return await self._database.read(
             lambda connection: set(connection.exec_driver_sql(_REFERENCED[store]).scalars())
+        )
+
+    async def remaining(self, links_before: float, files: Iterable[int]) -> set[str]:
+        """The hosted hexes that are still referred to when these files, and links that `prune` drops, are gone."""
+        parameters = {"before": links_before, "gone": to_json(list(files))}
+        return await self._database.read(
+            lambda connection: set(connection.exec_driver_sql(_REMAINING, parameters).scalars())
         )
 
     async def drop(

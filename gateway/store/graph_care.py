@@ -16,15 +16,9 @@ from gateway.store.publishing import change_package, find_package
 Plan = Callable[[Snapshot], Letting]
 
 # Links that nobody was told of since, and that no node of their package names.
-_PRUNABLE = (
-    "seen_at < ? AND NOT EXISTS (SELECT 1 FROM edge JOIN node ON node.id = node_id"
+PRUNABLE = (
+    "seen_at < :before AND NOT EXISTS (SELECT 1 FROM edge JOIN node ON node.id = node_id"
     " WHERE edge.digest = link.digest AND node.package_id = link.package_id)"
-)
-_LOOSE = (
-    f"SELECT sha256 FROM link WHERE {_PRUNABLE}"
-    f" EXCEPT SELECT sha256 FROM link WHERE NOT ({_PRUNABLE}) EXCEPT SELECT sha256 FROM node"
-    " EXCEPT SELECT digest FROM file WHERE deleted_at IS NULL"
-    " EXCEPT SELECT digest FROM attachment EXCEPT SELECT digest FROM staged"
 )
 
 
@@ -38,17 +32,13 @@ class GraphCare:
         """Drop links that no client was told of since and no node of their package names; how many there were."""
 
         def change(connection: Connection) -> int:
-            sql = f"SELECT DISTINCT repository_id FROM link JOIN package ON package.id = package_id WHERE {_PRUNABLE}"
-            scopes = [f"repository:{id_}" for id_ in connection.exec_driver_sql(sql, (older_than,)).scalars()]
-            count = connection.exec_driver_sql(f"DELETE FROM link WHERE {_PRUNABLE}", (older_than,)).rowcount
+            sql = f"SELECT DISTINCT repository_id FROM link JOIN package ON package.id = package_id WHERE {PRUNABLE}"
+            scopes = [f"repository:{id_}" for id_ in connection.exec_driver_sql(sql, {"before": older_than}).scalars()]
+            count = connection.exec_driver_sql(f"DELETE FROM link WHERE {PRUNABLE}", {"before": older_than}).rowcount
             bump(connection, *scopes)
             return count
 
         return await self._database.write(change)
-
-    async def loose(self, older_than: float) -> set[str]:
-        """The blobs that nothing refers to but links which `prune` would drop."""
-        return await self._database.read(lambda c: set(c.exec_driver_sql(_LOOSE, (older_than, older_than)).scalars()))
 
     async def retain(self, repository_id: int, plan: Plan, *, dry_run: bool) -> list[Letting]:
         """Let go what `plan` says of each package of a repository that has a graph, one transaction for each.

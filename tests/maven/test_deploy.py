@@ -1,9 +1,12 @@
 """What deployments leave behind: files as they were sent, metadata of our own, releases that never change."""
 
 import asyncio
+import time
+from functools import partial
 
 import pytest
 
+from adapters.maven.wire import MavenFormat
 from gateway.config import RepositoryConfig
 from gateway.housekeeping import Housekeeping
 from tests.conftest import StartGateway, public
@@ -404,6 +407,33 @@ async def test_a_deleted_file_is_gone_and_its_bytes_are_collected(jvm: Client) -
     gone = {hex_ for removal in done.removals for hex_, _ in removal.blobs}
     assert hex_of(made.body, "sha256") in gone
     assert (await jvm.get(POM)).status == 200
+
+
+async def test_collection_lets_go_what_never_got_its_pom_and_a_dry_run_says_the_same(jvm: Client) -> None:
+    left, shared = (library(size=size).build("com.acme:tool", "1.0").body for size in (1, 2))
+    await jvm.put(JAR, left)
+    await jvm.put(f"{TOOL}1.1/tool-1.1.jar", shared)
+    await jvm.deploy("com.acme:other", "1.0")
+    await jvm.put("com/acme/other/1.0/other-1.0-all.jar", shared)
+    services, format_ = jvm.gateway.services, MavenFormat()
+    keeper = Housekeeping(services.blob_rows, services.hosted, services.cache, clock=lambda: 4e9)
+    (repository,) = services.known().values()
+    young, old = ({repository.id: partial(format_.abandoned, now=time.time() + days * 86400)} for days in (0.9, 1.1))
+
+    spared = await keeper.collect(abandoned=young, dry_run=True)
+    plan = await keeper.collect(abandoned=old, dry_run=True)
+    before = await jvm.get(JAR)
+    done = await keeper.collect(abandoned=old)
+
+    assert (spared.abandoned, before.status) == ((), 200)
+    assert [one.files for one in plan.abandoned] == [("1.0/tool-1.0.jar", "1.1/tool-1.1.jar")]
+    assert plan == done
+    gone = {hex_ for removal in done.removals for hex_, _ in removal.blobs}
+    assert hex_of(left, "sha256") in gone
+    assert hex_of(shared, "sha256") not in gone
+    assert (await jvm.get(JAR)).status == 404
+    assert (await jvm.get("com/acme/other/1.0/other-1.0-all.jar")).body == shared
+    assert (await jvm.put(JAR, left)).status == 201
 
 
 # ── plugins ──────────────────────────────────────────────────────────────────────────────────────────────────────
