@@ -1,4 +1,4 @@
-"""The packages of all repositories: who owns a name, and what is published under it.
+"""The packages of all repositories: what is published under a name, and (`gateway.store.owners`) whose it is.
 
 `get` is a point read in the event loop; everything that changes a package is one transaction that raises the
 generation `repository:<id>`. No method knows what an adapter's facts mean.
@@ -8,22 +8,17 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 
-from gateway.errors import Conflict, PackageUnknown
 from gateway.model import Digest, File, OwnerMode
-from gateway.store import schema
-from gateway.store.database import Database, bump, from_json
+from gateway.store.database import Database, from_json
 from gateway.store.notes import Notes
+from gateway.store.owners import Owners
 from gateway.store.publishing import (
-    SELECT_PACKAGE,
     apply_edit,
-    change_package,
     check_untaken,
     commit_files,
-    count_files,
     find_package,
-    insert_package,
     package_row,
 )
 from gateway.store.rows import (
@@ -69,16 +64,11 @@ def _assume_stored(_digest: Digest) -> bool:
     return True
 
 
-class Packages(Staging, Notes):
-    """Ownership, hosted files, tags and tombstones; staged versions come with `Staging`, and `Notes`."""
+class Packages(Owners, Staging, Notes):
+    """Hosted files, tags and tombstones; ownership comes with `Owners`, staged versions with `Staging`, and `Notes`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def get(self, repository_id: int, name: str) -> PackageRow | None:
-        """The row of a canonical name; a point read."""
-        rows = self._database.point(SELECT_PACKAGE, (repository_id, name))
-        return package_row(rows[0]) if rows else None
 
     async def hosted(self, repository_id: int, name: str) -> HostedPackage | None:
         """Everything published under a name, tombstones included; None unless its row is hosted or merged."""
@@ -240,77 +230,6 @@ class Packages(Staging, Notes):
         return await self._database.write(
             lambda connection: apply_edit(connection, repository_id, name, edit, expected_revision, moment)
         )
-
-    async def adopt(self, repository_id: int, name: str, upstream: str) -> PackageRow:
-        """Note that an upstream owns a name that nobody owns yet; returns the row as it now is.
-
-        The answer may be hosted: somebody published first, and the caller must not serve the upstream's file.
-        """
-
-        def change(connection: Connection) -> PackageRow:
-            row = find_package(connection, repository_id, name)
-            if row is None:
-                return insert_package(connection, repository_id, name, OwnerMode.UPSTREAM, upstream, time.time())
-            if row.owner_mode is OwnerMode.UPSTREAM and not row.origin:
-                change_package(connection, row, origin=upstream)
-                return find_package(connection, repository_id, name) or row
-            return row
-
-        return await self._database.write(change)
-
-    async def claim(self, repository_id: int, name: str) -> PackageRow:
-        """Make a name hosted, whoever owned it; an admin's explicit act. Returns the row."""
-
-        def change(connection: Connection) -> PackageRow:
-            row = find_package(connection, repository_id, name)
-            if row is None:
-                return insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", time.time())
-            if row.owner_mode is not OwnerMode.HOSTED:
-                change_package(connection, row, owner_mode=str(OwnerMode.HOSTED), origin="")
-            return find_package(connection, repository_id, name) or row
-
-        return await self._database.write(change)
-
-    async def release(self, repository_id: int, name: str) -> None:
-        """Give a name back: free if it never had a file, else the upstream's, with its tombstones kept.
-
-        Raises PackageUnknown, and Conflict while files are live. A restricted name stays restricted.
-        """
-
-        def change(connection: Connection) -> None:
-            row = find_package(connection, repository_id, name)
-            if row is None:
-                raise PackageUnknown(f"nobody owns {name} here")
-            if count_files(connection, row.id, live=True):
-                raise Conflict(f"{name} still has published files: delete them before it is released")
-            if row.is_restricted or count_files(connection, row.id, live=False):
-                change_package(connection, row, owner_mode=str(OwnerMode.UPSTREAM), origin="")
-                return
-            connection.execute(delete(schema.package).where(schema.package.c.id == row.id))
-            bump(connection, f"repository:{repository_id}")
-
-        await self._database.write(change)
-
-    async def set_restricted(
-        self, repository_id: int, name: str, flag: bool, *, owner_mode: OwnerMode | None = None
-    ) -> PackageRow:
-        """Let only explicit grants count for a name, or let the repository's count again. Returns the row.
-
-        owner_mode: with it a name without a row gets one of this mode (UPSTREAM: the first upstream to serve it owns
-        it); without it such a name is PackageUnknown.
-        """
-
-        def change(connection: Connection) -> PackageRow:
-            row = find_package(connection, repository_id, name)
-            if row is None:
-                if owner_mode is None:
-                    raise PackageUnknown(f"nobody owns {name} here")
-                row = insert_package(connection, repository_id, name, owner_mode, "", time.time())
-            if row.is_restricted is not flag:
-                change_package(connection, row, is_restricted=flag)
-            return find_package(connection, repository_id, name) or row
-
-        return await self._database.write(change)
 
 
 def _hosted(row: PackageRow, ask: _Ask) -> HostedPackage:
