@@ -91,8 +91,9 @@ class Adapter(Struct, frozen=True):
     upstream: name of the preset that the ready repository `local/main` falls through to.
     normalize_path: undoes an encoding that this ecosystem's clients really send (npm's `%2f` in a scope) in a raw,
     still percent-encoded path; whatever is left over is refused. challenge: the `WWW-Authenticate` scheme.
-    challenge_for: makes the whole challenge instead. claims: first segments of the host's root that are this adapter's,
-    led on by `locate` and `host_routes`. signs_in: paths below a repository whose handlers read credentials themselves.
+    challenge_for: makes the whole challenge instead. claims: what paths at the root of the host begin with (one whole
+    segment or more) that are this adapter's, led on by `locate` and `host_routes`. signs_in: paths below a repository
+    whose handlers read credentials themselves.
     hides_by_403: a repository that is not there is refused as one that the actor may not read.
     prefetch: pattern of a file's name → how what it wants is fetched.
     snippets: client name → configuration to paste. hides_by_404: an actor without a grant is told "unknown" for names

@@ -1,5 +1,6 @@
 """The npm registry's protocol (npm, pnpm, yarn, bun, deno): `ADAPTER` is all that the core sees of it."""
 
+from adapters.npm import attested
 from adapters.npm.names import normalize_path
 from adapters.npm.routes import ROUTES
 from adapters.npm.snippets import SNIPPETS
@@ -16,4 +17,7 @@ ADAPTER = Adapter(
     normalize_path=normalize_path,
     snippets=SNIPPETS,
     hides_by_404=True,
+    claims=(attested.CLAIM,),
+    locate=attested.locate,
+    host_routes=attested.HOST_ROUTES,
 )

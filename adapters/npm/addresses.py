@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.npm import names
 from gateway.adapter import Route
-from gateway.errors import Invalid, PackageUnknown
+from gateway.errors import Invalid, PackageUnknown, UpstreamCorrupt
 from gateway.model import Scope
 
 if TYPE_CHECKING:
@@ -67,6 +67,17 @@ async def json_object(call: "Call") -> dict[str, Any]:
     if not isinstance(value, dict | None):
         raise Invalid("expected a JSON object")
     return value or {}
+
+
+def json_object_of(body: bytes) -> dict[str, Any]:
+    """An upstream's answer as a JSON object; raises UpstreamCorrupt."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamCorrupt("the upstream's answer is not JSON") from error
+    if not isinstance(value, dict):
+        raise UpstreamCorrupt("the upstream's answer is not an object")
+    return value
 
 
 def text_of(members: dict[str, Any], name: str) -> str:

@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from adapters.npm import names, render, routes_account, routes_publish, routes_query, routes_stage, routes_team
+from adapters.npm import (
+    attested,
+    names,
+    render,
+    routes_account,
+    routes_publish,
+    routes_query,
+    routes_stage,
+    routes_team,
+)
 from adapters.npm.addresses import package_of, routes
 from gateway.errors import FileUnknown
 from gateway.model import Listing, OwnerMode, Page
@@ -100,6 +109,7 @@ ROUTES = _table(
     routes("GET", "-/package/NAME/dist-tags", tags),
     routes("GET", "-/package/NAME/visibility", visibility),
     routes_query.ROUTES,
+    attested.ROUTES,
     routes_account.ROUTES,
     routes_team.ROUTES,
     routes_stage.ROUTES,

@@ -1,28 +1,22 @@
-"""Questions that are not about reading one package: search, stars, audit, keys, attestations (npm.md §11 to §13).
+"""Questions that are not about reading one package: search, stars, audit, keys (npm.md §11 to §13).
 
 Wherever an upstream is asked, names that are hosted or reserved here are taken out first: they must not leave.
 """
 
-import os
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from adapters.npm import audit, names, search
-from adapters.npm.addresses import json_object, routes, shown
+from adapters.npm.addresses import json_object, json_object_of, routes
 from adapters.npm.receiving import now_text
-from adapters.npm.routes_publish import PROVENANCE
-from gateway.errors import Blocked, FileUnknown, Invalid, PackageUnknown, Unknown, UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import Blocked, Invalid, PackageUnknown, Unknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask
-from gateway.model import HOSTED_LAYER, Listing, OwnerMode, Scope
+from gateway.model import Listing, OwnerMode, Scope
 
 if TYPE_CHECKING:
-    from gateway.opened import OpenFile
     from gateway.web.answers import Answer
     from gateway.web.call import Call
 
 _MAX_SEARCHED = 2000  # hosted packages that one search looks at
-_BUNDLE_LIMIT = 4 * 1024 * 1024
 _TROUBLE = (Blocked, UpstreamCorrupt, UpstreamTrouble)
 
 
@@ -58,32 +52,11 @@ async def keys(call: "Call") -> "Answer":
     for upstream in call.pull.upstreams():
         answer = await call.pull.ask_upstream(Ask("-/npm/v1/keys", "application/json"), upstream)
         if answer is not None:
-            for key in _keys_in(_object(answer.body)):
+            for key in _keys_in(json_object_of(answer.body)):
                 found.setdefault(str(key.get("keyid")), key)
     if not found:
         raise Unknown("this registry does not sign")
     return call.json({"keys": list(found.values())})
-
-
-async def attestations(call: "Call") -> "Answer":
-    """GET -/npm/v1/attestations/NAME@VERSION: what was published with it, or the upstream's."""
-    spec = call.path["spec"]
-    package, version = names.split_spec(f"{call.path['scope']}/{spec}" if "scope" in call.path else spec)
-    shown(call, package)
-    listing = await call.pull.listing(package)
-    file = next((file for file in listing.files if file.version == version), None)
-    if file is None:
-        raise FileUnknown(f"no version {version} of {package}")
-    if file.origin != HOSTED_LAYER:
-        answer = await call.pull.ask_upstream(
-            Ask(f"-/npm/v1/attestations/{names.quoted(package)}@{version}"), file.origin
-        )
-        if answer is None:
-            raise FileUnknown(f"{package}@{version} has no attestations")
-        return call.json(_object(answer.body))
-    bundle = await _whole(await call.pull.sidecar(package, file.filename, PROVENANCE))
-    predicate = file.facts["manifest"]["dist"]["attestations"]["provenance"]["predicateType"]
-    return call.json({"attestations": [{"predicateType": predicate, "bundle": msgspec.Raw(bundle)}]})
 
 
 async def _hosted(call: "Call") -> list[Listing]:
@@ -134,33 +107,9 @@ def _may_search(call: "Call", word: str) -> bool:
         return True  # no package can be called so
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamCorrupt("the upstream's answer is not JSON") from error
-    if not isinstance(value, dict):
-        raise UpstreamCorrupt("the upstream's answer is not an object")
-    return value
-
-
 def _keys_in(answer: dict[str, Any]) -> list[dict[str, Any]]:
     listed = answer.get("keys")
     return [key for key in listed if isinstance(key, dict)] if isinstance(listed, list) else []
-
-
-async def _whole(file: "OpenFile") -> bytes:
-    """All bytes of a small file."""
-    source = await file.open()
-    try:
-        parts: list[bytes] = []
-        offset = 0
-        while (ready := await source.available(offset)) and offset < _BUNDLE_LIMIT:
-            parts.append(os.pread(source.fd, ready, offset))
-            offset += len(parts[-1])
-        return b"".join(parts)
-    finally:
-        source.close()
 
 
 ROUTES = (
@@ -168,6 +117,4 @@ ROUTES = (
     *routes("GET", "-/_view/starredByUser", starred),
     *routes("POST", audit.PATH, advisories),
     *routes("GET", "-/npm/v1/keys", keys),
-    *routes("GET", "-/npm/v1/attestations/{scope:@[^/]+}/{spec}", attestations),
-    *routes("GET", "-/npm/v1/attestations/{spec}", attestations),
 )

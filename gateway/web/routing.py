@@ -57,6 +57,7 @@ class Routing:
             for name in (adapter.type, *adapter.aliases):
                 self._dialects[name] = dialect
             self._claimed |= dict.fromkeys(adapter.claims, dialect)
+        self._deeper = [(claim, dialect) for claim, dialect in self._claimed.items() if "/" in claim]
 
     async def answer(self, request: web.BaseRequest, asked: Asked) -> Answer:
         """What the handler answers; raises GatewayError."""
@@ -70,7 +71,7 @@ class Routing:
         if repository is not None and not raw.startswith("/-/ui/"):
             asked.adapter = self._dialects[repository.key.type].adapter
             return await self._in_repository(request, asked, repository.key, raw[1:], asked.root)
-        if raw[1:].partition("/")[0] in self._claimed:
+        if self._claiming(raw) is not None:
             return await self._at_root(request, asked, raw)
         owner_path = self._by_domain(raw, asked)
         if owner_path is None and (mine := self._own_handler(raw)) is not None:
@@ -82,9 +83,13 @@ class Routing:
     # ── which repository ─────────────────────────────────────────────────────────────────────────────────────────
     def _note_dialect(self, raw: str, asked: Asked) -> None:
         """Know whose words to use for errors, before anything can go wrong."""
-        first = raw[1:].partition("/")[0]
-        dialect = self._claimed.get(first) or self._dialects.get(first)
+        dialect = self._claiming(raw) or self._dialects.get(raw[1:].partition("/")[0])
         asked.adapter = dialect.adapter if dialect is not None else None
+
+    def _claiming(self, raw: str) -> _Dialect | None:
+        """Who claims this address at the root of the host: its first segment, or more of them."""
+        first = self._claimed.get(raw[1:].partition("/")[0])
+        return first or next((of for claim, of in self._deeper if raw.startswith(f"/{claim}/")), None)
 
     def _by_domain(self, raw: str, asked: Asked) -> str | None:
         """The path form of `<type>.<base_domain>/owner/repo/…`."""
