@@ -1,15 +1,13 @@
 """Reading files whose address at an upstream follows from their name, where no listing promises hashes beforehand.
 
 Access and ownership are as for every other read (`gateway.pull`); what differs is how a file is found and proved. It is
-asked for where the adapter says that it lies. Its hash is promised by the answer's headers or by a document beside it,
-and its bytes are kept, and reach a client whole, only once they agree. All files of a version come from one origin: the
-first hosted layer that has any of them, else the upstream that gave the first one.
+asked for where the adapter says that it lies (`gateway.shelf`). Its hash is promised by the answer's headers or by a
+document beside it, and its bytes are kept, and reach a client whole, only once they agree. All files of a version come
+from one origin: the first hosted layer that has any of them, else the upstream that gave the first one.
 
 Listings of such packages unite all hosted layers, so that one repository for releases and one for snapshots are one.
 """
 
-import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote
 
-from msgspec import Struct
 from msgspec.structs import replace
 from yarl import URL
 
@@ -29,37 +26,16 @@ from gateway.layers import Layer, flatten
 from gateway.model import Digest, Listing, OwnerMode, Page, Visibility
 from gateway.opened import OpenFile
 from gateway.pull import Pull, Rendered, Source, held_source
-from gateway.services import Services
+from gateway.shelf import FileProof, Shelf
 from gateway.store.first_use import is_strong
-from gateway.store.hashing import require
 from gateway.store.rows import CachedFile, DocumentRow
 from gateway.store.spool import Expected, Follower
 from gateway.upstream.addresses import is_same_origin
-from gateway.upstream.client import Status, Stream
+from gateway.upstream.client import Stream
 from gateway.upstream.registry import Upstream
 from gateway.upstream.sending import Elsewhere
 
 _WHOLE = 16 * 1024**2  # bytes up to which a client waits for the verified whole, and its answer has every hash
-_LONGEST_PROOF = 4096
-_HEX = re.compile(r"[0-9a-f]+")
-
-
-class Shelf(Struct, frozen=True):
-    """Where upstreams keep a file, and how its bytes are proved.
-
-    path: below an upstream's base, percent-encoded. algorithms: to compute besides sha256. proofs: (algorithm, path) of
-    documents that hold its hash, best first; `read` finds it in one. said: the hashes that an answer's headers promise.
-    is_proof_needed: False for a file that proves itself (a signature): it is kept when nobody promises anything.
-    is_movable: the same name may have other bytes one day (a snapshot).
-    """
-
-    path: str
-    algorithms: tuple[str, ...]
-    proofs: tuple[tuple[str, str], ...]
-    read: Callable[[str, bytes], str | None]
-    said: Callable[[Mapping[str, str]], Mapping[str, str]]
-    is_proof_needed: bool = True
-    is_movable: bool = False
 
 
 @runtime_checkable
@@ -240,7 +216,7 @@ class Addressed(Pull):
     async def _follow(self, layer: Layer, package: str, filename: str, shelf: Shelf) -> Follower:
         services, upstream, repository = self._services, layer.upstream, layer.repository
         assert upstream is not None
-        proof = _Proof(services, upstream, shelf)
+        proof = FileProof(services, upstream, shelf)
         cold = Cold(services, repository, self.repository, package, filename)
 
         @asynccontextmanager
@@ -263,7 +239,7 @@ class Addressed(Pull):
             key, expected, fetch, done, known=cold.known, judge=proof.judge, refused=refused
         )
 
-    async def _streamed(self, stack: AsyncExitStack, proof: "_Proof", shelf: Shelf, offset: int) -> Stream:
+    async def _streamed(self, stack: AsyncExitStack, proof: FileProof, shelf: Shelf, offset: int) -> Stream:
         """The file's bytes from who has it, which is another upstream of ours where a redirect leads there."""
 
         def whose(url: URL) -> Upstream | None:
@@ -311,54 +287,3 @@ class Addressed(Pull):
         ttl = upstream.config.negative_ttl
         row = DocumentRow(upstream.name, f"file {path}", 404, None, 0, "", "", "", "", {}, time.time(), ttl)
         await self._services.document_rows.put(row)
-
-
-class _Proof:
-    """What an upstream promises of a file: by the headers that come with it, else by a document that lies beside it.
-
-    upstream: who gives the file, which a redirect may change before its headers are read. agreed: the promises that
-    were found to be kept.
-    """
-
-    def __init__(self, services: Services, upstream: Upstream, shelf: Shelf) -> None:
-        self._services = services
-        self.upstream = upstream
-        self.agreed: Mapping[str, str] = {}
-        self._shelf = shelf
-        self._promised: dict[str, str] = {}
-        self._asking: asyncio.Task[dict[str, str]] | None = None
-
-    def begin(self, headers: Mapping[str, str]) -> None:
-        """Read the headers; without a promise in them, ask for the document while the bytes come."""
-        self._promised |= {name: hex_ for name, hex_ in self._shelf.said(headers).items() if _HEX.fullmatch(hex_)}
-        if not self._promised and self._asking is None:
-            self._asking = self._services.tasks.start(self._ask(), f"proof from {self.upstream.name}")
-
-    async def judge(self, hexes: Mapping[str, str]) -> None:
-        """Raise UpstreamCorrupt unless what was promised is what came."""
-        promised = dict(self._promised)
-        if not promised and self._asking is not None:
-            promised = await self._asking
-        if not promised and self._shelf.is_proof_needed:
-            raise UpstreamCorrupt(f"{self.upstream.name} has no checksum of {self._shelf.path}")
-        known = {name: hex_ for name, hex_ in promised.items() if name in hexes}
-        try:
-            require(known, hexes)
-        except Exception as error:
-            raise UpstreamCorrupt(f"{self._shelf.path} of {self.upstream.name}: {error}") from error
-        self.agreed = known
-
-    async def _ask(self) -> dict[str, str]:
-        client = self._services.client
-        for algorithm, path in self._shelf.proofs:
-            try:
-                reply = await client.document(self.upstream, Ask(path), None, _LONGEST_PROOF)
-            except Blocked:
-                continue
-            if reply.status is not Status.OK or reply.document is None:
-                continue
-            hex_ = self._shelf.read(algorithm, reply.document.body)
-            if hex_ is None:
-                raise UpstreamCorrupt(f"{path} of {self.upstream.name} holds no {algorithm}")
-            return {algorithm: hex_}
-        return {}

@@ -14,10 +14,11 @@ from adapters.maven import names, wire
 from adapters.maven.markup import MAX_POM
 from adapters.maven.names import Kind, Spot
 from adapters.maven.project import Dependency, Project, managed_version, parse_project
-from gateway.addressed import Addressed, Shelf
+from gateway.addressed import Addressed
 from gateway.errors import GatewayError, Invalid
 from gateway.opened import OpenFile
 from gateway.prefetch import Fetched
+from gateway.shelf import Shelf
 
 _AT_ONCE = 8
 _MOST = 20_000
