@@ -23,6 +23,7 @@ from gateway.errors import Blocked, FileUnknown, Invalid, UpstreamCorrupt, Upstr
 from gateway.format import Ask, Document
 from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
 from gateway.model import Digest, Listing
+from gateway.proof import proven
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
 from gateway.store.documents import DocumentRows
@@ -210,6 +211,8 @@ class Documents:
             reply = await self._ask_signed_in(upstream, ask, row)
         else:
             reply = await self._whole_or_rest(upstream, ask, row, known)
+        if ask.proof is not None:
+            reply = await proven(self._client, upstream, ask, reply, self._limit)
         if reply.status is Status.ABSENT and row is not None and row.status == 200:
             outlives = min(ask.outlives, _REFUSED_SECONDS) if reply.is_refused else ask.outlives
             if self._clock() - row.fetched_at < outlives:

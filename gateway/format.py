@@ -1,6 +1,6 @@
 """The half of an adapter that never awaits: what the core asks of an ecosystem's names and documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -8,6 +8,19 @@ from msgspec import Struct, field
 
 from gateway.errors import GatewayError
 from gateway.model import Digest, File, Listing
+
+
+class Proof(Struct, frozen=True):
+    """Where an upstream says which hash a document has.
+
+    said_in: reads the hashes (by algorithm) that the document's own headers promise. path: of the sidecar for where
+    they promise none; read: the hash of that algorithm in its body, None for none.
+    """
+
+    algorithm: str
+    path: str
+    said_in: Callable[[Mapping[str, str]], Mapping[str, str]]
+    read: Callable[[str, bytes], str | None]
 
 
 class Ask(Struct, frozen=True):
@@ -19,6 +32,7 @@ class Ask(Struct, frozen=True):
     and where it is new, the document at `at_digest` (with `{digest}` in it). outlives: seconds for which a document
     that the upstream no longer has is served all the same. grows: what was there stays, so that the rest is enough.
     max_age: seconds for which an answer is fresh, whatever the upstream or its configuration says; None: they decide.
+    proof: what the document is compared with before it is believed.
     """
 
     path: str
@@ -30,6 +44,7 @@ class Ask(Struct, frozen=True):
     outlives: float = 0.0
     grows: bool = False
     max_age: float | None = None
+    proof: Proof | None = None
 
 
 class Document(Struct, frozen=True):

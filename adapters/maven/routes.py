@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from adapters.maven import browse, bundle, deploy, metadata, names
+from adapters.maven import browse, bundle, deploy, metadata, names, wire
 from adapters.maven.markup import MAX_METADATA, parse_metadata
 from adapters.maven.metadata import Plugin
 from adapters.maven.names import Kind, Spot
 from adapters.maven.prefetch import shelf_of
 from gateway.adapter import Route
 from gateway.errors import FileUnknown, Invalid, PackageUnknown, UpstreamCorrupt
-from gateway.format import Ask
 from gateway.model import HOSTED_LAYER, Listing, OwnerMode, Page, Scope
 from gateway.opened import OpenFile, etag_of
 from gateway.pull import Rendered
@@ -164,8 +163,8 @@ async def _snapshots(call: "Call", spot: Spot) -> Page:
 
 
 async def _upstream_snapshots(call: "Call", spot: Spot) -> Page:
-    path = f"{names.folder_of(spot.package)}/{spot.version}/{names.METADATA}"
-    found = await call.addressed.document(spot.package, Ask(path))
+    ask = wire.ask_metadata(f"{names.folder_of(spot.package)}/{spot.version}")
+    found = await call.addressed.document(spot.package, ask)
     if found is None:
         raise FileUnknown(f"{spot.package} has no builds of {spot.version}")
     document, layer = found

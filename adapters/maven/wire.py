@@ -10,7 +10,7 @@ from adapters.maven import metadata, names
 from adapters.maven.markup import parse_metadata
 from adapters.maven.names import Kind, Spot
 from gateway.errors import AlreadyExists, Blocked, Forbidden, GatewayError, Invalid, UpstreamCorrupt, UpstreamTrouble
-from gateway.format import Ask, Document, ErrorBody, Setting
+from gateway.format import Ask, Document, ErrorBody, Proof, Setting
 from gateway.model import File, Listing
 
 PROBLEM = "application/problem+json"
@@ -57,7 +57,7 @@ class MavenFormat:
         return names.normalize(package)
 
     def ask_listing(self, package: str) -> Ask:
-        return Ask(f"{quote(names.folder_of(package))}/{names.METADATA}")
+        return ask_metadata(names.folder_of(package))
 
     def parse_listing(self, package: str, document: Document, origin: str, hosts: frozenset[str]) -> Listing:  # noqa: ARG002 files lie beside their metadata
         """What an upstream's metadata lists, one POM for each version; raises UpstreamCorrupt for another's document.
@@ -168,6 +168,12 @@ def title_of(error: GatewayError) -> str:
 def reason_of(title: str, message: str) -> str:
     """The reason phrase: one line of ASCII, at most 80 characters."""
     return f"{title}: {_line(message)}".encode("ascii", "replace").decode()[:80].strip()
+
+
+def ask_metadata(folder: str) -> Ask:
+    """How to ask for the metadata of a folder, which has to be what its checksum says."""
+    path = f"{quote(folder)}/{names.METADATA}"
+    return Ask(path, proof=Proof("sha1", f"{path}.sha1", said_in, read_checksum))
 
 
 def shelf_path(spot: Spot) -> str:

@@ -9,7 +9,7 @@ from gateway.config import Config, UpstreamConfig
 from gateway.upstream.registry import build_upstreams
 from tests.conftest import StartGateway, public
 from tests.fakes.faults import answer
-from tests.fakes.maven import library
+from tests.fakes.maven import library, metadata
 from tests.fakes.upstream import FaultyUpstream
 from tests.maven.asking import BASE, Client, hex_of, text, texts
 from tests.maven.conftest import Open
@@ -142,7 +142,49 @@ async def test_metadata_is_asked_for_once_whatever_a_client_says_of_caches(behin
 
         assert texts(found.body, "versioning/versions/version") == ["1.0", "1.1"]
         assert text(found.body, "versioning/release") == "1.1"
-        assert sorted(paths(fake)) == sorted([f"{TOOL}maven-metadata.xml", JAR, f"{JAR}.sha1"])
+        listed = f"{TOOL}maven-metadata.xml"
+        assert sorted(paths(fake)) == sorted([listed, f"{listed}.sha1", JAR, f"{JAR}.sha1"])
+
+
+@pytest.mark.parametrize("folder", [TOOL, f"{TOOL}1.0-SNAPSHOT/"])
+async def test_metadata_that_is_not_what_its_checksum_says_is_refused_and_not_kept(behind: Open, folder: str) -> None:
+    async with FaultyUpstream() as fake:
+        fake.maven("com.acme:tool", {"1.0": library()})
+        body = metadata("com.acme:tool", ["1.0"])
+        fake.serve(f"/maven2/{folder}maven-metadata.xml", body, "application/xml")
+        fake.serve(f"/maven2/{folder}maven-metadata.xml.sha1", hex_of(b"other").encode())
+        jvm = await behind(fake.config("maven"))
+
+        refused = await jvm.get(f"{folder}maven-metadata.xml")
+        fake.serve(f"/maven2/{folder}maven-metadata.xml.sha1", hex_of(body).upper().encode() + b"  x\n")
+        mended = await jvm.get(f"{folder}maven-metadata.xml")
+
+        assert refused.status == 502
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert mended.status == 200
+
+
+async def test_what_was_known_is_served_while_metadata_is_not_what_its_checksum_says(behind: Open) -> None:
+    async with FaultyUpstream() as fake:
+        fake.maven("com.acme:tool", {"1.0": library()})
+        jvm = await behind(fake.config("maven", max_age=0.0))
+        await jvm.versions("com.acme:tool")
+
+        fake.serve(f"{UP}maven-metadata.xml", metadata("com.acme:tool", ["1.0", "66.6"]), "application/xml")
+
+        assert await jvm.versions("com.acme:tool") == ["1.0"]
+
+
+@pytest.mark.parametrize("sidecar", [None, b"<html>Forbidden</html>"], ids=["none", "a page"])
+async def test_metadata_whose_checksum_nobody_says_is_taken(behind: Open, sidecar: bytes | None) -> None:
+    async with FaultyUpstream() as fake:
+        fake.maven("com.acme:tool", {"1.0": library()})
+        fake.remove(f"{UP}maven-metadata.xml.sha1")
+        if sidecar is not None:
+            fake.serve(f"{UP}maven-metadata.xml.sha1", sidecar)
+        jvm = await behind(fake.config("maven"))
+
+        assert await jvm.versions("com.acme:tool") == ["1.0"]
 
 
 async def test_metadata_of_another_artifact_is_a_lie(behind: Open) -> None:
