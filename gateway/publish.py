@@ -5,14 +5,14 @@ one transaction, then audit. A client is told of success only after all of it, s
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
 from gateway import listings
-from gateway.errors import Blocked, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import AlreadyExists, Blocked, Conflict, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
 from gateway.layers import ownership
 from gateway.model import HOSTED_LAYER, Actor, Digest, OwnerMode, Repository, Scope
 from gateway.opened import OpenFile, warm_file
@@ -28,6 +28,10 @@ from gateway.store.rows import (
     NewFileRow,
     StagedRow,
 )
+
+T = TypeVar("T")
+
+_ATTEMPTS = 20
 
 
 class NewFile(Struct, frozen=True):
@@ -45,6 +49,21 @@ class NewFile(Struct, frozen=True):
     facts: Mapping[str, Any] = field(default_factory=dict)
     attachments: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
     is_movable: bool = False
+
+
+async def settle(change: Callable[[], Awaitable[T]]) -> T:
+    """Do what compares with what is hosted, again where somebody else changed that meanwhile (Conflict, not a refusal).
+
+    Several versions of a package may so be changed at once, as builds do, and none of their clients hears of it.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return await change()
+        except AlreadyExists:
+            raise
+        except Conflict:
+            continue
+    raise Conflict("this package is being changed too often at once: try again", retry_after=1.0)
 
 
 class Publish:

@@ -9,7 +9,7 @@ from adapters.nuget.addresses import known_package, routes, version_of
 from adapters.nuget.receiving import Received, now_text, received
 from gateway.errors import AlreadyExists, Invalid, PackageUnknown, VersionUnknown
 from gateway.model import File, Scope
-from gateway.publish import NewFile
+from gateway.publish import NewFile, settle
 from gateway.store.rows import Edit, HostedPackage
 
 if TYPE_CHECKING:
@@ -55,17 +55,15 @@ def _file(package: Received) -> NewFile:
 async def delete(call: "Call") -> "Answer":
     """DELETE package/ID/VERSION: unlist it; delete it for good where the repository's setting `hard_delete` says so."""
     if call.repository.settings.get("hard_delete") is True:
-        hosted, file = await _hosted_file(call, Scope.DELETE)
-        files = tuple(one.filename for one in hosted.files if one.version == file.version)  # its symbols too
-        await call.publish.edit(call.package, Edit(delete_files=files), expected_revision=hosted.row.revision)
+        await settle(lambda: _remove(call))
     else:
-        await _change(call, listed=False)
+        await settle(lambda: _list(call, listed=False))
     return call.text("", 204)
 
 
 async def relist(call: "Call") -> "Answer":
     """POST package/ID/VERSION: show an unlisted version in searches again."""
-    await _change(call, listed=True)
+    await settle(lambda: _list(call, listed=True))
     return call.text("")
 
 
@@ -78,15 +76,26 @@ async def deprecate(call: "Call") -> "Answer":
         raise Invalid("expected a deprecation as JSON, or null") from error
     if value is not None and not isinstance(value, dict):
         raise Invalid("expected a deprecation as JSON, or null")
-    hosted, file = await _hosted_file(call)
-    entry = {key: known for key, known in file.facts["entry"].items() if key != "deprecation"}
-    if value is not None:
-        entry["deprecation"] = reading.deprecation_of(value)
-    await _edit(call, hosted, file, {**file.facts, "entry": entry})
+    deprecation = None if value is None else reading.deprecation_of(value)
+    await settle(lambda: _deprecate(call, deprecation))
     return call.text("", 204)
 
 
-async def _change(call: "Call", *, listed: bool) -> None:
+async def _remove(call: "Call") -> None:
+    hosted, file = await _hosted_file(call, Scope.DELETE)
+    files = tuple(one.filename for one in hosted.files if one.version == file.version)  # its symbols too
+    await call.publish.edit(call.package, Edit(delete_files=files), expected_revision=hosted.row.revision)
+
+
+async def _deprecate(call: "Call", deprecation: dict[str, Any] | None) -> None:
+    hosted, file = await _hosted_file(call)
+    entry = {key: known for key, known in file.facts["entry"].items() if key != "deprecation"}
+    if deprecation is not None:
+        entry["deprecation"] = deprecation
+    await _edit(call, hosted, file, {**file.facts, "entry": entry})
+
+
+async def _list(call: "Call", *, listed: bool) -> None:
     hosted, file = await _hosted_file(call)
     if (file.facts.get("listed") is not False) is not listed:
         await _edit(call, hosted, file, {**file.facts, "listed": listed})

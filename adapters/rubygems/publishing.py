@@ -17,9 +17,9 @@ from adapters.rubygems.compact import info_line
 from adapters.rubygems.index import VERSIONS
 from adapters.rubygems.marshal import dump_spec
 from adapters.rubygems.spec import Spec
-from gateway.errors import AlreadyExists, Conflict, Invalid, NameRetired, VersionUnknown
+from gateway.errors import AlreadyExists, Invalid, NameRetired, VersionUnknown
 from gateway.model import Scope
-from gateway.publish import NewFile
+from gateway.publish import NewFile, settle
 from gateway.store.rows import Edit
 from gateway.web.form import Data, FormReader, Part
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _FORM_OVERHEAD = 4 * 1024 * 1024  # bytes that a form may have beyond its gem
 _MOST_ATTESTATIONS = 2 * 1024 * 1024
-_ATTEMPTS = 20
 _MOST_FORM = 64 * 1024
 _LONGEST_FACT = 4000  # characters of a text that views show; the gemspec has all of it
 _REPUSHED = "Repushing of gem versions is not allowed. Please bump the version number and push a new different gem."
@@ -48,7 +47,7 @@ async def push(call: "Call") -> "Answer":
         spec = await asyncio.to_thread(read_gem, upload.path)
         call.package = spec.name
         full = f"{spec.name} ({names.label_of(spec.version, spec.platform)})"
-        if not await _publish(call, spec, upload, attestations):
+        if not await settle(lambda: _publish(call, spec, upload, attestations)):
             return call.text(f"Gem was already pushed: {full}\n")
         await call.roster(VERSIONS).follow()
         return call.text(f"Successfully registered gem: {full}\n")
@@ -56,21 +55,14 @@ async def push(call: "Call") -> "Answer":
 
 async def _publish(call: "Call", spec: Spec, upload: "Upload", attestations: bytes | None) -> bool:
     """Whether the gem is new here. Versions that are equal have different file names, so what was compared must still
-    hold when the gem is published; a build for several platforms at once just goes round again.
+    hold when the gem is published; raises Conflict where it does not.
     """
-    for _ in range(_ATTEMPTS):
-        found = await _begin(call, spec)
-        hosted = found[spec.name]
-        if hosted is not None and _is_stored(hosted, spec, upload.digest.hex):
-            return False
-        try:
-            await _commit(call, spec, upload, attestations, found)
-        except AlreadyExists:
-            raise
-        except Conflict:
-            continue
-        return True
-    raise Conflict(f"{spec.name} is being published too often at once: try again", retry_after=1.0)
+    found = await _begin(call, spec)
+    hosted = found[spec.name]
+    if hosted is not None and _is_stored(hosted, spec, upload.digest.hex):
+        return False
+    await _commit(call, spec, upload, attestations, found)
+    return True
 
 
 async def yank(call: "Call") -> "Answer":
@@ -85,7 +77,7 @@ async def yank(call: "Call") -> "Answer":
     hosted = await call.publish.hosted(name)
     if hosted is None or hosted.find(filename) is None:
         raise VersionUnknown(f"the version {version[:80]} of {name} does not exist here, or was yanked before")
-    await call.publish.edit(name, Edit(delete_files=(filename,)), expected_revision=hosted.row.revision)
+    await call.publish.edit(name, Edit(delete_files=(filename,)))
     await call.roster(VERSIONS).follow()
     return call.text(f"Successfully deleted gem: {name} ({names.label_of(version, platform)})\n")
 

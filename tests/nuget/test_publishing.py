@@ -257,6 +257,17 @@ async def test_what_is_not_published_cannot_be_changed(feed: Feed, token: str, m
     assert (await feed.send(method, "package/Demo.Core/1.0.0", None)).status == 401
 
 
+async def test_several_versions_may_be_unlisted_at_once(feed: Feed, token: str) -> None:
+    versions = [f"{n}.0.0" for n in range(6)]
+    for version in versions:
+        await feed.publish("Demo.Core", version, token)
+
+    done = await asyncio.gather(*(feed.send("DELETE", f"package/Demo.Core/{v}", token) for v in versions))
+
+    assert [reply.status for reply in done] == [204] * 6
+    assert await feed.found("q=demo") == []
+
+
 async def test_where_deleting_is_for_good_the_version_never_comes_back(feed: Feed, token: str) -> None:
     feed.path = "nuget/acme/strict/"
     writer = await feed.gateway.token("wil", (Scope.READ, Scope.WRITE))

@@ -150,6 +150,17 @@ async def test_of_equal_versions_pushed_at_once_one_is_published(hosted: Gateway
     assert len(await info(hosted, "left")) == 1
 
 
+async def test_several_versions_may_be_yanked_at_once(hosted: Gateway) -> None:
+    token, versions = await hosted.token(), [f"{n}.0" for n in range(6)]
+    for version in versions:
+        await push(hosted, token, "left", version)
+
+    done = await asyncio.gather(*(yank(hosted, token, "left", version) for version in versions))
+
+    assert [reply.status for reply in done] == [200] * 6
+    assert await info(hosted, "left") == []
+
+
 async def test_platforms_of_one_version_pushed_at_once_are_all_published(hosted: Gateway) -> None:
     token = await hosted.token()
     platforms = ("ruby", "java", "x86_64-linux", "arm64-darwin", "x64-mingw-ucrt")
