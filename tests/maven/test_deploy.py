@@ -367,6 +367,26 @@ async def test_old_builds_go_and_what_is_advertised_stays(start_gateway: StartGa
     assert text(found, "versioning/snapshot/buildNumber") == "5"
 
 
+async def test_a_resolve_that_runs_while_builds_come_and_old_ones_go_finds_all_that_was_advertised_to_it(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start_gateway({"maven": {"acme/jvm": public("hosted", settings={"keep_snapshots": 2})}})
+    jvm, reader = Client(gateway, await gateway.token()), Client(gateway)
+    await jvm.deploy_snapshot("com.acme:tool", "1.0", "20240102.030400", 1)
+
+    for number in range(2, 9):
+        found = (await reader.get(f"{SNAPSHOT}maven-metadata.xml")).body
+        (value,) = set(texts(found, "versioning/snapshotVersions/snapshotVersion/value"))
+        files = [f"{SNAPSHOT}tool-{value}.{extension}" for extension in ("pom", "jar", "jar.sha1")]
+        deploying = jvm.deploy_snapshot("com.acme:tool", "1.0", f"20240102.03040{number}", number)
+        await asyncio.gather(deploying, *map(reader.get, files))
+        for file in files:
+            await reader.get(file)
+
+    assert {status for *_, status in reader.sent} == {200}
+    assert (await reader.get(f"{SNAPSHOT}tool-1.0-20240102.030400-1.jar")).status == 404
+
+
 @pytest.mark.parametrize(("policy", "version"), [("releases", "1.0-SNAPSHOT"), ("snapshots", "1.0")])
 async def test_a_repository_takes_only_versions_of_its_kind(
     start_gateway: StartGateway, policy: str, version: str

@@ -217,6 +217,17 @@ async def test_who_may_not_write_is_refused_before_the_body_is_sent(start_gatewa
     assert (taken.split(b"\r\n")[0], created.split(b"\r\n")[0]) == (b"HTTP/1.1 100 Continue", b"HTTP/1.1 201 Created")
 
 
+async def test_a_client_that_offers_http_2_on_a_plain_connection_has_its_file_taken(jvm: Client) -> None:
+    body = library(size=300_000).build("com.acme:tool", "1.0").body
+
+    taken = await jvm.put(
+        JAR, body, Connection="Upgrade, HTTP2-Settings", Upgrade="h2c", HTTP2_Settings="AAEAAEAAAAIAAAAA"
+    )
+
+    assert taken.status == 201
+    assert (await jvm.get(JAR)).body == body
+
+
 async def expecting(url: str, token: str, body: bytes) -> tuple[bytes, bytes]:
     """PUT with `Expect: 100-continue`: the first answer, and what comes after the body was sent (if it was wanted)."""
     parts = urlsplit(url)

@@ -8,7 +8,7 @@ import pytest
 from gateway.config import Config, UpstreamConfig
 from gateway.upstream.registry import build_upstreams
 from tests.conftest import StartGateway, public
-from tests.fakes.faults import answer
+from tests.fakes.faults import answer, limited, truncate
 from tests.fakes.maven import library, metadata
 from tests.fakes.upstream import FaultyUpstream
 from tests.maven.asking import BASE, Client, hex_of, text, texts
@@ -86,6 +86,52 @@ async def test_bytes_that_nobody_vouches_for_are_refused_and_not_kept(behind: Op
         assert refused.headers["Content-Type"] == "application/problem+json"
         assert made.body not in refused.body
         assert (mended.status, mended.body) == (200, made.body)
+
+
+async def test_a_file_that_breaks_off_is_not_kept_and_the_next_one_is_whole(behind: Open) -> None:
+    async with FaultyUpstream() as fake:
+        (made,) = fake.maven("com.acme:tool", {"1.0": library(size=50_000)})
+        jvm = await behind(fake.config("maven", retries=0))
+        fake.fault(truncate(100), f"{UP}1.0/tool-1.0.jar")
+
+        refused = await jvm.get(JAR)
+        fake.heal()
+        found = await jvm.get(JAR)
+
+        assert refused.status in {502, 503}
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert (found.status, found.body) == (200, made.body)
+
+
+async def test_what_is_cached_is_served_by_the_next_process_without_asking(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        (made,) = fake.maven("com.acme:tool", {"1.0": library()})
+        config = {"maven": {"acme/jvm": public("one")}}, {"one": fake.config("maven")}
+        await Client(await start_gateway(*config)).get(JAR)
+        asked = len(fake.seen)
+
+        found = await Client(await start_gateway(*config)).get(JAR)
+
+        assert found.body == made.body
+        assert len(fake.seen) == asked
+
+
+async def test_an_upstream_that_asks_for_patience_is_left_alone_and_what_is_known_is_served(behind: Open) -> None:
+    async with FaultyUpstream() as fake:
+        fake.maven("com.acme:tool", {"1.0": library()})
+        jvm = await behind(fake.config("maven", max_age=0.0))
+        await jvm.versions("com.acme:tool")
+        fake.fault(limited("60"))
+        first = await jvm.get(JAR)
+        asked = len(fake.seen)
+
+        again = [await jvm.get(path) for path in (JAR, POM, f"{TOOL}2.0/tool-2.0.jar")]
+        known = await jvm.versions("com.acme:tool")
+
+        assert {reply.status for reply in (first, *again)} == {503}
+        assert all(1 <= int(reply.headers["Retry-After"]) <= 120 for reply in again)
+        assert known == ["1.0"]
+        assert len(fake.seen) == asked
 
 
 async def test_a_page_that_says_forbidden_with_200_is_no_jar(behind: Open) -> None:
