@@ -43,7 +43,7 @@ class ServerConfig:
     trusted_proxies: tuple[str, ...] = ()
     fast_path: bool = True
     shutdown_seconds: float = 30.0
-    max_upload_size: int = 4 * 1024**3
+    max_upload_size: int = 20 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,22 @@ async def test_an_upload_beyond_the_limit_is_refused(start_gateway: StartGateway
         assert (await registry.upload(noise(2000, "big"), shape)).status == 413
 
 
+async def test_without_a_setting_a_layer_of_five_gibibytes_is_welcome(hosting: Hosting) -> None:
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+    where = urlsplit(registry.gateway.url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+
+    writer.write(
+        f"PATCH {urlsplit(location).path} HTTP/1.1\r\nHost: {where.netloc}\r\nAuthorization: Bearer {registry.token}\r\n"
+        f"Content-Length: {5 * 1024**3}\r\nExpect: 100-continue\r\n\r\n".encode()
+    )
+    answered = await reader.readline()
+    writer.close()
+
+    assert answered == b"HTTP/1.1 100 Continue\r\n"
+
+
 async def test_two_uploads_of_the_same_bytes_may_race(hosting: Hosting) -> None:
     registry = await hosting()
 
