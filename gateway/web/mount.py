@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.adapter import Adapter, Challenged
 from gateway.auth.authenticate import Authenticator
-from gateway.errors import GatewayError, Unauthenticated
+from gateway.errors import GatewayError, PathInvalid, Unauthenticated
 from gateway.model import Repository, RepositoryKey
 from gateway.services import Services
 from gateway.web.answers import Answer
@@ -120,7 +120,7 @@ class Mount:
         adapter = asked.adapter
         if isinstance(error, Unauthenticated) and adapter is not None and adapter.challenge_for is not None:
             asked_for = Challenged(
-                request.method, asked.root, asked.base, asked.rest, asked.key, asked.place, query_of(request), error
+                request.method, asked.root, asked.base, asked.rest, asked.key, asked.place, _query(request), error
             )
             return answer_for(error, adapter.format, asked.accept, adapter.challenge_for(asked_for))
         realm = _realm(asked.repository) if asked.repository else "entrepot"
@@ -167,3 +167,11 @@ def _realm(repository: Repository) -> str:
     """What the challenge names: several clients choose credentials by host and realm, so it can be configured."""
     realm = str(repository.settings.get("realm") or f"{repository.key.owner}/{repository.key.name}")
     return "".join(letter for letter in realm if letter.isprintable() and letter not in '"\\')
+
+
+def _query(request: web.BaseRequest) -> dict[str, str]:
+    """The query, empty where nobody can read it: a refusal must not fail for that."""
+    try:
+        return query_of(request)
+    except PathInvalid:
+        return {}

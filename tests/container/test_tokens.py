@@ -58,6 +58,15 @@ async def test_a_ping_without_credentials_is_challenged_once(start_gateway: Star
     assert codes(refused) == ["UNAUTHORIZED"]
 
 
+async def test_a_query_that_nobody_reads_is_challenged_too(start_gateway: StartGateway) -> None:
+    gateway = await start(start_gateway)
+
+    refused = await gateway.get(f"{APP}/v2/tool/manifests/1?" + "&".join(["n=1"] * 101))
+
+    assert refused.status == 401
+    assert challenge(refused.headers)["scope"] == "repository:tool:pull"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "scope"),
     [
