@@ -2,7 +2,8 @@
 
 A repository's settings: `versions` (`any`, `releases` or `snapshots`): what it takes. `redeploy` (false): releases may
 be replaced. `keep_snapshots` (0: all, else 2 or more): whole builds that are kept of a snapshot version. `listings`
-(true): folders answer with a page. `realm`: what the challenge names.
+(true): folders answer with a page. `prefixes` (false): without upstreams, `.meta/prefixes.txt` says what may be here.
+`realm`: what the challenge names.
 """
 
 from adapters.maven.prefetch import from_pom

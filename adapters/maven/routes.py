@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from adapters.maven import browse, bundle, deploy, metadata, names, wire
+from adapters.maven import browse, bundle, deploy, metadata, names, prefixes, wire
 from adapters.maven.markup import MAX_METADATA, parse_metadata
 from adapters.maven.metadata import Plugin
 from adapters.maven.names import Kind, Spot
@@ -35,6 +35,7 @@ _TYPES = {
     "json": "application/json",
     "asc": "text/plain",
 }
+_PREFIXES = frozenset({prefixes.PATH, *(f"{prefixes.PATH}.{kind}" for kind in names.CHECKSUMS)})
 _FOREVER = 1e9
 _SOON = 15.0
 
@@ -45,6 +46,8 @@ async def read(call: "Call") -> "Answer":
     if not path or path.endswith("/"):
         return await browse.folder(call, path)
     spot = names.parse_path(path)
+    if spot is not None and spot.kind is Kind.ROOT and path in _PREFIXES:
+        return await prefixes.file(call, path)
     if spot is None or spot.kind is Kind.ROOT:
         raise FileUnknown(f"there is no {path[:200]} here")
     call.package = spot.package

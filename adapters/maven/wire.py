@@ -50,6 +50,7 @@ class MavenFormat:
         "listings": Setting(bool),
         "redeploy": Setting(bool),
         "keep_snapshots": Setting(int),
+        "prefixes": Setting(bool),
         "versions": Setting(str, ("any", "releases", "snapshots")),
     }
 
