@@ -14,8 +14,9 @@ from adapters.npm.addresses import package_of, routes
 from adapters.npm.publishing import Provenance, Release, Sealed
 from adapters.npm.receiving import Checked, checked, received
 from adapters.npm.routes_publish import commit, done, refuse_duplicate
-from gateway.errors import Conflict, Invalid, Unknown
+from gateway.errors import Conflict, Unknown
 from gateway.model import Scope
+from gateway.query import whole_number
 from gateway.store.blobs import Upload
 from gateway.store.rows import StagedRow
 
@@ -57,7 +58,7 @@ async def staged(call: "Call") -> "Answer":
     """GET -/stage: what waits, a page at a time; clients go on until they have `total`."""
     wanted = call.query.get("package", "")
     rows = [row for row in await call.publish.staged() if wanted in {"", row.package}]
-    page, size = _number(call, "page", 0), min(_MAX_PAGE, max(1, _number(call, "perPage", 100)))
+    page, size = whole_number(call.query, "page", 0), min(_MAX_PAGE, max(1, whole_number(call.query, "perPage", 100)))
     items = [_view(row) for row in rows[page * size : (page + 1) * size]]
     return call.json({"items": items, "page": page, "perPage": size, "total": len(rows)})
 
@@ -153,13 +154,6 @@ async def _row(call: "Call") -> StagedRow:
         raise Unknown("no such staged version")
     call.package = row.package
     return row
-
-
-def _number(call: "Call", name: str, default: int) -> int:
-    text = call.query.get(name, "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 8):
-        raise Invalid(f"{name} must be a whole number")
-    return int(text) if text else default
 
 
 ROUTES = (

@@ -14,6 +14,7 @@ from adapters.npm import names, semver
 from adapters.npm.packument import manifest_of
 from gateway.errors import Invalid, UpstreamCorrupt
 from gateway.model import Listing
+from gateway.query import whole_number
 
 _QUALIFIERS = frozenset({"author", "maintainer", "scope", "keywords", "is", "not"})
 MAX_SIZE = 250
@@ -46,8 +47,8 @@ def parse_query(query: Mapping[str, str]) -> Query:
             qualifiers[name] = (*qualifiers.get(name, ()), *value.lower().split(","))
         else:
             words.append(word.lower())
-    size = _number(query, "size", 20)
-    return Query(text, tuple(words), qualifiers, min(size, MAX_SIZE), _number(query, "from", 0))
+    size = whole_number(query, "size", 20)
+    return Query(text, tuple(words), qualifiers, min(size, MAX_SIZE), whole_number(query, "from", 0))
 
 
 def upstream_path(query: Query, hosted: int) -> str:
@@ -143,12 +144,3 @@ def _person(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         return {"username": "", "email": ""}
     return {"username": str(value.get("name") or ""), "email": str(value.get("email") or "")}
-
-
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 8):
-        raise Invalid(f"{name} must be a whole number")
-    return int(text)

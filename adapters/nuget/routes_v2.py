@@ -7,8 +7,9 @@ from adapters.nuget import names, odata, odata_filter, routes_publish
 from adapters.nuget.addresses import base_of, known_package, package_of, routes, version_of
 from adapters.nuget.odata import Entry
 from adapters.nuget.routes_query import hosted
-from gateway.errors import Invalid, PackageUnknown, VersionUnknown
+from gateway.errors import PackageUnknown, VersionUnknown
 from gateway.model import Scope
+from gateway.query import whole_number
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer
@@ -105,9 +106,9 @@ def _feed(call: "Call", title: str, found: list[Entry]) -> "Answer":
     if "count" in call.path:
         return call.text(str(len(found)))
     query = call.query
-    skip, top = _number(query, "$skip", 0), min(_number(query, "$top", odata.PAGE), odata.PAGE)
+    skip, top = whole_number(query, "$skip", 0), min(whole_number(query, "$top", odata.PAGE), odata.PAGE)
     page = found[skip : skip + top]
-    wanted = _number(query, "$top", len(found))
+    wanted = whole_number(query, "$top", len(found))
     more = ""
     if len(page) < wanted and skip + top < len(found):
         following = {**query, "$skip": str(skip + top)}
@@ -139,15 +140,6 @@ def _unquoted(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     return text
-
-
-def _number(query: dict[str, str], name: str, default: int) -> int:
-    text = query.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 8):
-        raise Invalid(f"{name} must be a whole number")
-    return int(text)
 
 
 _COUNT = "{count:[$]count}"

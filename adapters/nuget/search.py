@@ -18,6 +18,7 @@ from adapters.nuget.reading import entry_of_search
 from adapters.nuget.registration import Hive, addresses, display_id, is_listed, is_semver2, packages
 from gateway.errors import Invalid, UpstreamCorrupt
 from gateway.model import File, Listing
+from gateway.query import whole_number
 
 MAX_TAKE = 1000
 _DEFAULT_TAKE = 20
@@ -77,8 +78,8 @@ def parse_query(query: Mapping[str, str], name: str = "q") -> Query:
         text,
         tuple(words),
         tuple(fields),
-        _number(query, "skip", 0),
-        min(_number(query, "take", _DEFAULT_TAKE), MAX_TAKE),
+        whole_number(query, "skip", 0),
+        min(whole_number(query, "take", _DEFAULT_TAKE), MAX_TAKE),
         query.get("prerelease", "").lower() == "true",
         query.get("semVerLevel", "").startswith("2."),
         next((kind.lower() for kind in kinds if kind), ""),
@@ -261,12 +262,3 @@ def _is(version: Version, text: str) -> bool:
         return version == Version.parse(text)
     except Invalid:
         return False
-
-
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 8):
-        raise Invalid(f"{name} must be a whole number")
-    return int(text)
