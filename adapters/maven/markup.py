@@ -20,6 +20,7 @@ _MOST_ELEMENTS = 200_000
 _LONGEST_TEXT = 4096  # bytes of an element that is wanted; longer ones are cut
 
 Leave = Callable[[tuple[str, ...], str], None]
+Close = Callable[[tuple[str, ...]], None]
 
 
 class Pom(Struct, frozen=True):
@@ -46,15 +47,17 @@ class Metadata(Struct):
     plugins: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def parse_pom(body: bytes) -> Pom:
-    """Read a POM; raises Invalid."""
+def parse_pom(body: bytes, leave: Leave = lambda _path, _text: None, close: Close = lambda _path: None) -> Pom:
+    """Read a POM; raises Invalid. leave, close: told of everything besides, see `read_events`."""
     found: dict[tuple[str, ...], str] = {}
 
-    def leave(path: tuple[str, ...], text: str) -> None:
+    def note(path: tuple[str, ...], text: str) -> None:
         if len(path) == 1 or (len(path) == 2 and path[0] == "parent"):
             found.setdefault(path, text)
+        else:
+            leave(path, text)
 
-    read_events(body, "project", leave, MAX_POM)
+    read_events(body, "project", note, MAX_POM, close)
     parent = None
     if any(path[0] == "parent" for path in found):
         group, artifact, version = (found.get(("parent", key), "") for key in ("groupId", "artifactId", "version"))
@@ -122,7 +125,7 @@ def read_events(
     root: str,
     leave: Leave,
     limit: int,
-    close: Callable[[tuple[str, ...]], None] = lambda _: None,
+    close: Close = lambda _: None,
     only: Collection[tuple[str, ...]] = (),
 ) -> None:
     """Read a document of this root element, at most `limit` bytes; raises Invalid.
@@ -152,9 +155,7 @@ def read_events(
 class _Events:
     """Takes the parser's events: keeps a path and the text of the innermost element, nothing else."""
 
-    def __init__(
-        self, root: str, leave: Leave, close: Callable[[tuple[str, ...]], None], only: Collection[tuple[str, ...]]
-    ) -> None:
+    def __init__(self, root: str, leave: Leave, close: Close, only: Collection[tuple[str, ...]]) -> None:
         self._root = root
         self._leave = leave
         self._close = close

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from adapters.maven.markup import MAX_POM, read_events
+from adapters.maven.markup import parse_pom
 from gateway.errors import Invalid
 
 _EXPRESSION = re.compile(r"\$\{([^${}]{1,200})\}")
@@ -110,19 +110,10 @@ def managed_version(dependency: Dependency, *managements: Mapping[tuple[str, str
 def parse_project(body: bytes) -> Project:
     """Read a POM; raises Invalid."""
     found = Project()
-    parent: dict[str, str] = {}
     current: dict[str, str] = {}
 
     def leave(path: tuple[str, ...], text: str) -> None:
         match path:
-            case ("groupId",):
-                found.group = text
-            case ("artifactId",):
-                found.artifact = text
-            case ("version",):
-                found.version = text
-            case ("parent", key):
-                parent[key] = text
             case ("properties", key):
                 found.properties[key] = text
             case ("dependencies", "dependency", key) | ("dependencyManagement", "dependencies", "dependency", key):
@@ -138,13 +129,12 @@ def parse_project(body: bytes) -> Project:
                 found.managed.append(_dependency(current))
             current.clear()
 
-    read_events(body, "project", leave, MAX_POM, close)
-    if not found.artifact:
+    pom = parse_pom(body, leave, close)
+    if not pom.artifact:
         raise Invalid("the POM has no artifactId")
-    if parent:
-        found.parent = (parent.get("groupId", ""), parent.get("artifactId", ""), parent.get("version", ""))
-        found.group = found.group or found.parent[0]
-        found.version = found.version or found.parent[2]
+    group, parent, version = pom.parent or ("", "", "")
+    found.artifact, found.parent = pom.artifact, pom.parent if parent else None
+    found.group, found.version = pom.group or group, pom.version or version
     return found
 
 

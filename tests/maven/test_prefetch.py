@@ -161,3 +161,9 @@ def test_a_pom_is_read_with_its_management_apart_from_its_dependencies() -> None
 def test_what_is_no_pom_is_refused() -> None:
     with pytest.raises(Invalid):
         parse_project(b"<project/>")
+
+
+def test_an_empty_parent_is_none() -> None:
+    found = parse_project(b"<project><parent/><groupId>g</groupId><artifactId>a</artifactId></project>")
+
+    assert (found.parent, found.group, found.version) == (None, "g", "")
