@@ -39,6 +39,9 @@ class PlainFormat:
     def sidecar_url(self, _file, _kind):
         return None
 
+    def abandoned(self, _package, files, now):  # noqa: ARG002 the core says it by name
+        return [file.filename for file in files if file.filename.startswith("left-")]
+
 
 ADAPTER = Adapter(
     type="pypi",

@@ -1,10 +1,15 @@
 """Collection, verification, the cache, claim and doctor on the command line."""
 
+import asyncio
 import os
 
 import pytest
 
 from gateway.store.blobs import FileBlobs
+from gateway.store.database import Database
+from gateway.store.packages import Packages
+from gateway.store.repositories import Repositories
+from gateway.store.rows import NewFileRow
 
 
 @pytest.fixture
@@ -24,6 +29,32 @@ def test_a_dry_run_of_gc_says_what_gc_then_does(entrepot, data, old_blob):
     assert plan.err == "would remove 1 blobs (15 B) and 0 temporary files\n"
     assert done.err == "removed 1 blobs (15 B) and 0 temporary files\n"
     assert FileBlobs(data / "hosted").has(old_blob) is None
+
+
+def test_gc_lets_go_what_the_ecosystem_calls_abandoned(entrepot, data):
+    entrepot("repo", "create", "pypi/acme/tools")
+    blobs = FileBlobs(data / "hosted")
+    digests = [blobs.put(body) for body in (b"left", b"kept")]
+    for digest in digests:
+        os.utime(blobs.path(digest), (0, 0))
+    asyncio.run(_publish(data, {"left-1.whl": digests[0], "kept-1.whl": digests[1]}))
+
+    plan = entrepot("gc", "--dry-run")
+    done = entrepot("gc")
+
+    assert plan.out == done.out == f"pypi/acme/tools/tool\tleft-1.whl\nhosted:{digests[0].hex}\t4\n"
+    assert entrepot("gc").out == ""
+    assert blobs.has(digests[1]) is not None
+
+
+async def _publish(data, files):
+    database = Database(data / "catalogue.sqlite")
+    try:
+        (repository,) = Repositories(database).all()
+        rows = [NewFileRow(name, "1", digest, 4, {}, {}, "2026-01-01T00:00:00Z") for name, digest in files.items()]
+        await Packages(database).commit(repository.id, "tool", rows, actor="ann")
+    finally:
+        database.close()
 
 
 def test_gc_refuses_a_grace_that_would_take_running_pushes(entrepot, old_blob):
