@@ -16,6 +16,7 @@ from adapters.pypi.wire import QUARANTINED
 from adapters.pypi.wire_read import STATUSES, clean_line
 from gateway.errors import FileUnknown, Invalid, PackageUnknown, VersionUnknown
 from gateway.model import File, Scope
+from gateway.publish import settle
 from gateway.store.rows import Edit
 
 if TYPE_CHECKING:
@@ -29,27 +30,22 @@ _MAX_BODY = 64 * 1024
 async def yank(call: "Call") -> "Answer":
     """POST manage/{name}/{version}/yank: installers take the version only when it is asked for exactly (PEP 592)."""
     reason = clean_line((await _body(call)).get("reason"), 500)
-    return await _edit_files(call, lambda facts: {**facts, "yanked": reason or True})
+    return await settle(lambda: _edit_files(call, lambda facts: {**facts, "yanked": reason or True}))
 
 
 async def unyank(call: "Call") -> "Answer":
     """POST manage/{name}/{version}/unyank."""
-    return await _edit_files(call, lambda facts: {key: value for key, value in facts.items() if key != "yanked"})
+    return await settle(lambda: _edit_files(call, _without_yank))
 
 
 async def delete_version(call: "Call") -> "Answer":
     """DELETE manage/{name}/{version}: every file of it; their names are never used again."""
-    hosted, files = await _version(call)
-    return await _delete(call, hosted, files)
+    return await settle(lambda: _delete(call))
 
 
 async def delete_file(call: "Call") -> "Answer":
     """DELETE manage/{name}/{version}/{filename}."""
-    hosted, files = await _version(call)
-    chosen = [file for file in files if file.filename == call.path["filename"]]
-    if not chosen:
-        raise FileUnknown(f"{call.package} has no file {call.path['filename'][:80]} of that version")
-    return await _delete(call, hosted, chosen)
+    return await settle(lambda: _delete(call, call.path["filename"]))
 
 
 async def set_status(call: "Call") -> "Answer":
@@ -58,6 +54,10 @@ async def set_status(call: "Call") -> "Answer":
     status, reason = body.get("status"), clean_line(body.get("reason"), 500)
     if status not in STATUSES:
         raise Invalid(f"status: expected one of {', '.join(STATUSES)}")
+    return await settle(lambda: _mark(call, status, reason))
+
+
+async def _mark(call: "Call", status: str, reason: str | None) -> "Answer":
     hosted = await _hosted(call)
     is_grave = QUARANTINED in {status, hosted.row.facts.get("status")}
     facts = {key: value for key, value in hosted.row.facts.items() if key not in {"status", "reason"}}
@@ -78,7 +78,16 @@ async def _edit_files(call: "Call", change: Callable[[Mapping[str, Any]], dict[s
     return call.json({"name": call.package, "version": files[0].version, "yanked": yanked})
 
 
-async def _delete(call: "Call", hosted: "HostedPackage", files: list[File]) -> "Answer":
+def _without_yank(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key != "yanked"}
+
+
+async def _delete(call: "Call", filename: str | None = None) -> "Answer":
+    """Delete one file of a version, or all of them."""
+    hosted, files = await _version(call)
+    files = [file for file in files if filename in {None, file.filename}]
+    if not files:
+        raise FileUnknown(f"{call.package} has no file {(filename or '')[:80]} of that version")
     filenames = tuple(file.filename for file in files)
     edit = Edit(facts={**hosted.row.facts, "serial": _serial()}, delete_files=filenames)
     await call.publish.edit(call.package, edit, expected_revision=hosted.row.revision, scope=Scope.DELETE)

@@ -387,6 +387,17 @@ async def test_deleted_files_are_gone_their_names_are_not_used_again_and_the_nam
         assert fake.count() == 0
 
 
+async def test_several_versions_may_be_yanked_at_once(gateway: Gateway) -> None:
+    token, versions = await gateway.token(), [f"{n}.0" for n in range(6)]
+    for version in versions:
+        await send(gateway, fields_of(wheel().build("foo", version), "foo", version), token)
+
+    done = await asyncio.gather(*(ask(gateway, "POST", f"manage/foo/{version}/yank", token) for version in versions))
+
+    assert [reply.status for reply in done] == [200] * 6
+    assert all(file["yanked"] for file in (await page(gateway, "foo")).files.values())
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "manage/foo/1.0/yank"), ("DELETE", "manage/foo/1.0"), ("DELETE", f"manage/foo/1.0/{WHEEL.filename}")],
