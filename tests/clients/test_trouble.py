@@ -23,6 +23,8 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "trouble": (answer(500), "page"),
     "corrupt": (corrupt(), "file"),
 }
+# To who asks for the page meanwhile.
+ANSWERS = {"absent": {404}, "blocked": {403}, "trouble": {502, 503}, "corrupt": {200}}
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +52,16 @@ def break_and_heal(
 ) -> Iterator[str]:
     """Give each name in turn while its fault lasts; afterwards everything is well, and the gateway knows."""
     names = []
+    prefix = f"/{PYPI}/simple/{{}}/" if kind == "pypi" else f"/{NPM}/{{}}"
     for fault, (wrong, where) in FAULTS.items():
         name = named(client, fault)
         page, file = paths(name)
         fake.fault(wrong, page if where == "page" else file)
         yield name
+        assert gateway.get(prefix.format(name))[0] in ANSWERS[fault]
         fake.heal(page)
         fake.heal(file)
         names.append(name)
-    prefix = f"/{PYPI}/simple/{{}}/" if kind == "pypi" else f"/{NPM}/{{}}"
     deadline = time.monotonic() + 30
     while any(gateway.get(prefix.format(name))[0] != 200 for name in names):
         assert time.monotonic() < deadline, "the gateway did not notice that the upstream is well again"
