@@ -23,6 +23,7 @@ from gateway.web.record import Record
 from gateway.web.routing import Own, Routing, query_of
 from gateway.web.shortcut import Shortcut
 
+_MOST_REFUSED = 1024**3  # bytes of a refused body that are read, so that its sender hears why
 _log = structlog.stdlib.get_logger("web")
 
 
@@ -86,7 +87,7 @@ class Mount:
         if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.total_bytes:
             answer.close()
             return
-        left = self._services.config.server.max_upload_size
+        left = min(self._services.config.server.max_upload_size, _MOST_REFUSED)
         async for chunk in request.content.iter_any():
             left -= len(chunk)
             if left < 0:

@@ -65,7 +65,13 @@ PEER_PYTHON: Mapping[str, tuple[str, ...]] = {
 PEER_NODE: Mapping[str, str] = {"verdaccio": "6.10.4"}
 # Verdaccio asks for node-fetch by a tag; a registry mirror may know no tag but `latest`.
 PEER_OVERRIDES: Mapping[str, str] = {"node-fetch": "2.7.0"}
-DEBIAN: Mapping[str, str] = {"nginx": "nginx", "wrk": "wrk", "chromium": "chromium", "gradle": "gradle", "strace": "strace"}
+DEBIAN: Mapping[str, str] = {
+    "nginx": "nginx",
+    "wrk": "wrk",
+    "chromium": "chromium",
+    "gradle": "gradle",
+    "strace": "strace",
+}
 CONTAINERS: Mapping[str, str] = {
     "dockerd": "docker.io",
     "docker": "docker.io",

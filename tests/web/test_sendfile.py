@@ -620,6 +620,39 @@ def test_packets_are_neither_delayed_nor_corked(run, blobs):
     run(scenario)
 
 
+def test_little_waits_in_the_socket_for_a_client_on_this_machine(run, blobs):
+    digest = blobs.put(BIG)
+
+    async def scenario() -> None:
+        async with serving(warm(blobs, digest)) as server:
+            reader, writer = await server.ask()
+            await read_answer(reader)
+            transport = server.web.connections[0].transport
+            assert transport is not None
+
+            assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, sendfile._NOTSENT_LOWAT) == 16384
+            writer.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("peer", "near"),
+    [
+        (("127.0.0.1", 5), True),
+        (("::1", 5, 0, 0), True),
+        (("::ffff:127.0.0.1", 5, 0, 0), True),
+        (("192.0.2.7", 5), False),
+        (("::1f", 5, 0, 0), False),
+        (("::ffff:192.0.2.7", 5, 0, 0), False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_who_is_on_this_machine_is_told_by_the_address(peer, near):
+    assert sendfile.is_near(peer) == near
+
+
 def test_a_hundred_waiting_followers_of_a_big_cold_file_cost_little_memory(run, blobs, tmp_path):
     size, step = 200 * 1024 * 1024, 1024 * 1024
     body = bytes(step)
