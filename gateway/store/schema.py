@@ -170,6 +170,7 @@ package = Table(
     UniqueConstraint("repository_id", "name"),
 )
 Index("ix_package_repository_id_changed", package.c.repository_id, package.c.changed)
+Index("ix_package_spelling", package.c.repository_id, package.c.name.collate("NOCASE"))
 file = Table(
     "file",
     metadata,

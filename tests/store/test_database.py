@@ -247,3 +247,9 @@ async def test_a_missing_catalogue_is_trouble(tmp_path):
     with pytest.raises(StoreTrouble):
         database.point("SELECT 1")
     database.close()
+
+
+def test_names_that_differ_by_case_are_found_by_an_index(database):
+    question = "EXPLAIN QUERY PLAN SELECT name FROM package WHERE repository_id = 1 AND name = 'a' COLLATE NOCASE"
+
+    assert "ix_package_spelling" in str(database.point(question))
