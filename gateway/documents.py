@@ -41,6 +41,7 @@ _FOR_GOOD = 100 * 365 * 86400.0  # seconds
 _REFUSED = 401  # the status of a row for what the upstream does not show to us
 _REFUSED_SECONDS = 86400.0  # that a tag is served which the upstream refuses to show by now
 _PATIENCE = 2.0  # seconds a client waits for an upstream while a stale copy is at hand
+_SILENT_SECONDS = 30.0  # that nobody waits so again for an upstream which did not answer in that time
 
 
 class Held(Struct, frozen=True):
@@ -83,6 +84,7 @@ class Documents:
         self._recent: LRUCache[tuple[str, str], DocumentRow] = LRUCache(20_000)
         self._recent_epoch = -1
         self._parsed: LRUCache[object, Listing] = LRUCache(64)
+        self._silent_until: dict[str, float] = {}
 
     async def get(
         self,
@@ -144,11 +146,17 @@ class Documents:
     async def _refreshed_or_stale(
         self, upstream: Upstream, ask: Ask, row: DocumentRow, flight: "asyncio.Task[tuple[DocumentRow, str]]"
     ) -> Held | None:
-        may = may_stand_in(_known(row, ask), self._clock(), upstream.config.max_stale)
+        """What the flight brings, unless that is trouble or takes too long while our copy may stand in."""
+        now = self._clock()
+        may = may_stand_in(_known(row, ask), now, upstream.config.max_stale)
+        if may and now < self._silent_until.get(upstream.name, 0.0):
+            return self._held(upstream, ask, row, "trouble")
         try:
             async with asyncio.timeout(_PATIENCE if may else None):
                 return self._held(upstream, ask, *await asyncio.shield(flight))
         except (UpstreamTrouble, UpstreamCorrupt, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                self._silent_until[upstream.name] = self._clock() + _SILENT_SECONDS
             if not (error.detail.get("outlives", may) if isinstance(error, UpstreamTrouble) else may):
                 raise
             return self._held(upstream, ask, row, "trouble")
@@ -320,6 +328,7 @@ class Documents:
         return kept
 
     def _remember(self, row: DocumentRow) -> DocumentRow:
+        self._silent_until.pop(row.upstream, None)
         self._recent[row.upstream, row.key] = row
         return row
 

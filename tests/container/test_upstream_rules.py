@@ -1,17 +1,19 @@
 """When an upstream is asked whether a tag moved, and how long a tag is served that it no longer shows to us."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from gateway import documents
 from gateway.config import UpstreamConfig, parse
 from gateway.errors import ConfigInvalid
 from tests.conftest import StartGateway, public
 from tests.container.talking import Registry, codes
 from tests.fakes.containers import ContainerUpstream
-from tests.fakes.faults import answer
+from tests.fakes.faults import answer, slow
 from tests.fakes.images import image
 
 NAME = "library/tool"
@@ -124,6 +126,47 @@ async def test_a_spent_budget_leaves_what_is_kept(
     assert (cold.status, codes(cold)) == (429, ["TOOMANYREQUESTS"])
     assert int(cold.headers["Retry-After"]) > 0
     assert len(fake.seen) == 2
+
+
+async def test_an_upstream_that_says_nothing_makes_one_client_wait_and_no_other(
+    start_gateway: StartGateway, fake: ContainerUpstream, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = await hub(start_gateway, fake)
+    await registry.manifest("1")
+    later(registry, 2 * HOUR)
+    fake.fault(slow(first_byte=60.0))
+
+    monkeypatch.setattr(documents, "_PATIENCE", 0.05)
+    first = await registry.manifest("1")
+    monkeypatch.setattr(documents, "_PATIENCE", 60.0)
+    async with asyncio.timeout(20):
+        second = await registry.manifest("1")
+
+    assert (first.status, first.body) == (second.status, second.body) == (200, TOOL.body)
+    assert first.headers["Warning"] == second.headers["Warning"]
+    assert first.headers["Warning"].startswith('299 - "stale')
+
+
+async def test_an_upstream_that_speaks_again_is_waited_for_again(
+    start_gateway: StartGateway, fake: ContainerUpstream, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = await hub(start_gateway, fake)
+    await registry.manifest("1")
+    later(registry, 2 * HOUR)
+    fake.fault(slow(first_byte=0.5))
+    monkeypatch.setattr(documents, "_PATIENCE", 0.05)
+    stale = await registry.manifest("1")
+    fake.heal()
+    fake.push(NAME, NEWER, "1")
+
+    async with asyncio.timeout(20):
+        while registry.gateway.services.documents._silent_until:  # noqa: ASYNC110 what ends it is no event of ours
+            await asyncio.sleep(0.02)
+    later(registry, 4 * HOUR)
+    monkeypatch.setattr(documents, "_PATIENCE", 20.0)
+
+    assert stale.headers["Warning"].startswith('299 - "stale')
+    assert (await registry.manifest("1")).body == NEWER.body
 
 
 @pytest.mark.parametrize(
