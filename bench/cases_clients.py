@@ -133,6 +133,8 @@ def _installs(
         first[source.server] = install(arena, source)
         outcome.median(f"{source.server}, first fill (one run)", f"{first[source.server].seconds:.2f} s")
         arena.say(f"  first fill {source.server}: {first[source.server]}")
+    for source in sources:
+        install(arena, source)  # what the first fill taught a server (the metadata in wheels) is in its pages by now
     return first, _warm_runs(arena, outcome, sources, install, "warm")
 
 

@@ -143,6 +143,7 @@ class _SocketSender:
     def __init__(self, request: web.BaseRequest) -> None:
         self.request = request
         self.has_begun = False
+        self._is_tuned = False
         self._fd = -1  # our duplicate; uvloop lets nobody watch the transport's own descriptor
 
     async def begin(self, head: bytes, source: Source, offset: int, count: int) -> int:
@@ -160,6 +161,8 @@ class _SocketSender:
 
     async def copy(self, source: Source, offset: int, count: int) -> int:
         out = self._duplicate()
+        if not self._is_tuned:
+            self._tune(is_warm=isinstance(source, OpenBlob))
         while True:
             if count <= INLINE or in_memory(source.fd, offset, min(count, STEP)):
                 sent = await self._flow(source.fd, offset, count)
@@ -188,14 +191,20 @@ class _SocketSender:
             os.close(self._fd)
             self._fd = -1
 
+    def _tune(self, *, is_warm: bool) -> None:
+        """Bound what waits in the socket; while a file is still coming, our own core has enough to do (0: no bound)."""
+        transport = _transport(self.request)
+        if is_near(transport.get_extra_info("peername")):
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NEAR_QUEUE if is_warm else 0
+            )
+        self._is_tuned = True
+
     def _duplicate(self) -> int:
         """Our descriptor, as long as the client is there."""
         transport = _transport(self.request)
         if self._fd < 0:
-            connection = transport.get_extra_info("socket")
-            if is_near(transport.get_extra_info("peername")):
-                connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NEAR_QUEUE)
-            self._fd = os.dup(connection.fileno())
+            self._fd = os.dup(transport.get_extra_info("socket").fileno())
         return self._fd
 
     async def _flow(self, source: int, offset: int, count: int) -> int:
