@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from gateway.errors import Blocked, UpstreamCorrupt
+from gateway.errors import Blocked, DigestMismatch, UpstreamCorrupt
 from gateway.format import Ask
 from gateway.services import Services
 from gateway.store.hashing import require
@@ -66,7 +66,7 @@ class FileProof:
         known = {name: hex_ for name, hex_ in promised.items() if name in hexes}
         try:
             require(known, hexes)
-        except Exception as error:
+        except DigestMismatch as error:
             raise UpstreamCorrupt(f"{self._shelf.path} of {self.upstream.name}: {error}") from error
         self.agreed = known
 
