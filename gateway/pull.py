@@ -373,7 +373,7 @@ class Pull(Asking):
             known = {**hashes, "sha256": digest.hex} if is_first else hashes
             await cold.link(cold.cached(digest, length, known, upstream.name), is_first=is_first)
             if name == file.filename:
-                await derived.derive(cold, self._format, file, digest, upstream.name)
+                await derived.derive(cold, self._format, replace(file, size=length), digest, upstream.name)
 
         @asynccontextmanager
         async def fetch(offset: int) -> AsyncIterator[Stream]:

@@ -29,6 +29,7 @@ ACCEPT = (
 API_VERSION = "1.4"
 QUARANTINED = "quarantined"
 
+_LARGE_WHEEL = 1024 * 1024  # bytes: to read a smaller one costs a client less than to ask for its metadata first
 _FRAGMENTS = ("sha256", "sha512", "sha384", "sha1", "md5")
 
 
@@ -79,8 +80,9 @@ class PyPIFormat:
         return provenance if kind == "provenance" and isinstance(provenance, str) else None
 
     def derives(self, file: File) -> str:
-        """A wheel's METADATA (PEP 658), where the upstream does not serve it by itself."""
-        return "metadata" if file.filename.endswith(".whl") and not _offers_metadata(file) else ""
+        """A large wheel's METADATA (PEP 658), where the upstream does not serve it by itself (decision 0018)."""
+        is_large = file.size is None or file.size >= _LARGE_WHEEL
+        return "metadata" if is_large and file.filename.endswith(".whl") and not _offers_metadata(file) else ""
 
     def derive(self, package: str, filename: str, path: Path) -> bytes:
         """METADATA as it is in the wheel, which is read as carefully as an upload."""

@@ -246,7 +246,7 @@ class Call(HostCall):
         """A file's bytes: Range, If-Range, If-None-Match and HEAD are handled here."""
         share = "private" if self.repository.visibility is not Visibility.PUBLIC else "public"
         control = ("Cache-Control", f"{share}, {'max-age=365000000, immutable' if is_immutable else 'no-cache'}")
-        return FileAnswer(file, (("Content-Type", content_type), control, *headers))
+        return FileAnswer(file, (("Content-Type", content_type), control, *headers), is_immutable=is_immutable)
 
     def redirect(self, location: str, status: int = 301) -> Answer:
         """A redirect; `location` is absolute, or relative to this repository's base."""

@@ -15,16 +15,20 @@ from gateway.web.sendfile import INLINE, send_file
 class FileAnswer(Answer):
     """Sends an `OpenFile`; status and length are decided when it is sent: a cold file may learn them only then."""
 
-    __slots__ = ("_modified", "file", "is_whole")
+    __slots__ = ("_modified", "file", "is_immutable", "is_whole")
 
-    def __init__(self, file: OpenFile, headers: Headers) -> None:
-        """`headers`: Content-Type and Cache-Control among them; ETag, dates and ranges are added here."""
+    def __init__(self, file: OpenFile, headers: Headers, *, is_immutable: bool = False) -> None:
+        """`headers`: Content-Type and Cache-Control among them; ETag, dates and ranges are added here.
+
+        is_immutable: whether this address can never have other bytes, as Cache-Control tells clients.
+        """
         etag = (("ETag", file.etag),) if file.etag else ()
         moment = _moment(file.uploaded_at)
         modified = (("Last-Modified", format_datetime(moment, usegmt=True)),) if moment is not None else ()
         super().__init__(200, (*headers, *etag, ("Accept-Ranges", "bytes"), *modified))
         self._modified = None if moment is None else moment.timestamp()
         self.file = file
+        self.is_immutable = is_immutable
         self.is_whole = False
         self.layer = file.layer
         self.freshness = file.freshness

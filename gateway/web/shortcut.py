@@ -22,6 +22,7 @@ from gateway.web.ready import Entry, Key, PageAnswer, Raw, Ready, entry_heads, e
 from gateway.web.record import Record
 
 _READY_SECONDS = 30.0
+_LASTING_SECONDS = 600.0
 _HTTP_1_1 = (1, 1)
 
 
@@ -148,7 +149,7 @@ class Shortcut:
             until, etag = now + min(_READY_SECONDS, answer.page.remaining), answer.page.etag
             start, not_modified, body = entry_heads(answer.page, key[4])
         elif isinstance(answer, FileAnswer) and (again := _again(answer)) is not None:
-            until, etag = now + _READY_SECONDS, answer.file.etag
+            until, etag = now + (_LASTING_SECONDS if answer.is_immutable else _READY_SECONDS), answer.file.etag
             start, not_modified, body = again
             file = None if body or not answer.file.size else answer.file
             if not answer.file.is_hosted and answer.file.digest is not None:

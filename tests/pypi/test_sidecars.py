@@ -8,11 +8,12 @@ import pytest
 
 from gateway.housekeeping import Housekeeping
 from tests.conftest import Gateway, StartGateway, public
-from tests.fakes.artifacts import Artifact, sdist, wheel
+from tests.fakes.artifacts import Artifact, noise, sdist, wheel
 from tests.fakes.upstream import FaultyUpstream
 from tests.pypi.asking import get, page, publish
 
 OTHER = "0" * 64
+LARGE = 1024 * 1024
 
 
 async def start(start_gateway: StartGateway, fake: FaultyUpstream, **more: tuple[str, ...]) -> Gateway:
@@ -88,9 +89,9 @@ async def promised(gateway: Gateway, filename: str) -> object:
     return (await page(gateway, "foo")).files[filename].get("core-metadata")
 
 
-async def test_metadata_of_a_fetched_wheel_is_listed_and_served(start_gateway: StartGateway) -> None:
+async def test_metadata_of_a_large_wheel_that_was_fetched_is_listed_and_served(start_gateway: StartGateway) -> None:
     async with FaultyUpstream() as fake:
-        built, source = fake.pypi("foo", {"1.0": [wheel(description="Long."), sdist()]})
+        built, source = fake.pypi("foo", {"1.0": [wheel(description="Long.", size=LARGE), sdist()]})
         gateway = await start(start_gateway, fake)
         before = await promised(gateway, built.filename), await get(gateway, sidecar_of(built))
 
@@ -107,9 +108,25 @@ async def test_metadata_of_a_fetched_wheel_is_listed_and_served(start_gateway: S
         assert fake.count(f"/files/{built.filename}.metadata") == 0
 
 
-async def test_what_was_listed_once_is_taken_out_again_after_an_eviction(start_gateway: StartGateway) -> None:
+@pytest.mark.parametrize("is_size_known", [True, False])
+async def test_a_small_wheel_is_listed_without_metadata(start_gateway: StartGateway, is_size_known: bool) -> None:
     async with FaultyUpstream() as fake:
         (built,) = fake.pypi("foo", {"1.0": wheel()})
+        if not is_size_known:
+            link = f'<a href="{fake.url}files/{built.filename}#sha256={built.sha256}">{built.filename}</a>'
+            fake.serve("/simple/foo/", link.encode(), "text/html")
+        gateway = await start(start_gateway, fake)
+
+        fetched = await get(gateway, f"files/foo/{built.sha256}/{built.filename}")
+
+        assert (fetched.status, fetched.body) == (200, built.body)
+        assert await promised(gateway, built.filename) is None
+        assert (await get(gateway, sidecar_of(built))).status == 404
+
+
+async def test_what_was_listed_once_is_taken_out_again_after_an_eviction(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake:
+        (built,) = fake.pypi("foo", {"1.0": wheel(size=LARGE)})
         gateway = await start(start_gateway, fake)
         await get(gateway, f"files/foo/{built.sha256}/{built.filename}")
         listed = await promised(gateway, built.filename)
@@ -127,15 +144,16 @@ def wheel_with(metadata: bytes) -> bytes:
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {"METADATA": metadata, "WHEEL": b"", "RECORD": b""}.items():
             archive.writestr(f"foo-1.0.dist-info/{name}", content)
+        archive.writestr("foo/ballast.bin", noise(LARGE, "foo"), zipfile.ZIP_STORED)
     return body.getvalue()
 
 
 async def test_a_wheel_that_cannot_be_read_is_served_and_listed_without_metadata(start_gateway: StartGateway) -> None:
-    other = wheel().build("bar", "1.0").body
+    other = wheel(size=LARGE).build("bar", "1.0").body
     bomb, liar = wheel_with(b"\0" * 9 * 1024 * 1024), wheel_with(b"Metadata-Version: 2.1\nName: bar\nVersion: 1.0\n")
     async with FaultyUpstream() as fake:
         gateway = await start(start_gateway, fake)
-        for body in (b"no archive", other, bomb, liar):
+        for body in (noise(LARGE, "no archive"), other, bomb, liar):
             filename, sha256 = "foo-1.0-py3-none-any.whl", hashlib.sha256(body).hexdigest()
             link = f'<a href="{fake.url}files/{filename}#sha256={sha256}">{filename}</a>'
             fake.serve("/simple/foo/", link.encode(), "text/html")
@@ -149,8 +167,10 @@ async def test_a_wheel_that_cannot_be_read_is_served_and_listed_without_metadata
             assert (await get(gateway, f"files/foo/{sha256}/{filename}.metadata")).status == 404
 
 
-async def test_of_a_wheel_without_any_hash_the_metadata_is_listed_with_its_hash(start_gateway: StartGateway) -> None:
-    built = wheel().build("foo", "1.0")
+async def test_of_a_large_wheel_without_any_hash_the_metadata_is_listed_with_its_hash(
+    start_gateway: StartGateway,
+) -> None:
+    built = wheel(size=LARGE).build("foo", "1.0")
     async with FaultyUpstream() as fake:
         link = f'<a href="{fake.url}files/{built.filename}">{built.filename}</a>'
         fake.serve("/simple/foo/", link.encode(), "text/html")

@@ -10,6 +10,7 @@ from gateway.config import ServerConfig
 from gateway.model import Scope
 from tests.conftest import Gateway, StartGateway, private, public
 from tests.ecosystems import NPM, PYPI, Ecosystem
+from tests.fakes.upstream import FaultyUpstream
 
 ECOSYSTEMS = pytest.mark.parametrize("eco", [PYPI, NPM], ids=lambda eco: eco.type)
 VARYING = {"date", "x-request-id"}
@@ -234,3 +235,24 @@ async def test_a_token_for_one_network_is_not_answered_for_another(
     for _ in range(3):
         assert (await connection.ask(inside))[0] == 200
         assert (await connection.ask(outside))[0] == 401
+
+
+@ECOSYSTEMS
+async def test_a_file_that_was_purged_is_looked_for_again(
+    start_gateway: StartGateway, connect: Connect, eco: Ecosystem
+) -> None:
+    async with FaultyUpstream() as fake:
+        (artifact,) = eco.serve(fake, "acme-tool", {"1.0.0": eco.recipe()})
+        gateway = await start_gateway({eco.type: {"acme/tools": public("fake")}}, {"fake": fake.config(eco.type)})
+        connection = await connect(gateway)
+        file = request(eco.file("acme-tool", artifact))
+        await gateway.get(eco.file("acme-tool", artifact))
+        for _ in range(3):
+            assert (await connection.ask(file))[2] == artifact.body
+        assert hits(gateway) == 2
+
+        (repository,) = gateway.services.repositories.all()
+        await gateway.services.blob_rows.purge_cached(repository.id)
+
+        assert (await connection.ask(file))[2] == artifact.body
+        assert hits(gateway) == 2
