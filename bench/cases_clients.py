@@ -55,6 +55,7 @@ def pip(arena: Arena, outcome: Outcome) -> None:
             repositories("mirror", "npm"),
             upstreams={"mirror": {"type": "pypi", "url": simple}},
             prefix=("taskset", "-c", BOTH),
+            has_public_url=True,
         ) as gateway:
             address = gateway.base("pypi/bench/py", gateway.token("bench")) + "simple/"
             sources.append(Source(PRODUCT, gateway.pid, address))
@@ -89,6 +90,7 @@ def npm(arena: Arena, outcome: Outcome) -> None:
             repositories("pypi", "mirror"),
             upstreams={"mirror": {"type": "npm", "url": upstream}},
             prefix=("taskset", "-c", BOTH),
+            has_public_url=True,
         ) as gateway,
     ):
         sources = [

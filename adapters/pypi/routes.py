@@ -82,13 +82,14 @@ async def _simple_page(call: "Call", folder: str, media_type: str, depth: int) -
     if package != call.path["name"]:
         return _to_page(call, folder, package)
     base = call.base
+    links = base if call.is_at_public_url else "../" * depth
 
     def render(listing: Listing) -> Rendered:
         last = wire.serial(listing)
         headers = () if last is None else (("X-PyPI-Last-Serial", str(last)),)
-        return Rendered(wire.render_listing(listing, media_type, base, depth), media_type, headers=headers)
+        return Rendered(wire.render_listing(listing, media_type, base, links), media_type, headers=headers)
 
-    return call.page(await call.pull.page(package, f"simple {media_type} {depth} {base}", render))
+    return call.page(await call.pull.page(package, f"simple {media_type} {links} {base}", render))
 
 
 def _to_page(call: "Call", folder: str, package: str) -> "Answer":

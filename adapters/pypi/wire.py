@@ -1,7 +1,7 @@
 """Renders simple pages and implements the format of Python packages. Pure: listings in, bytes out.
 
 One model feeds JSON and HTML alike, so that they cannot differ; nothing of an upstream's markup is passed on. URLs are
-relative to the page, so that the bytes do not depend on our address. Simple repository API 1.4.
+relative to the page, unless our address is known for sure (decision 0020). Simple repository API 1.4.
 """
 
 from collections.abc import Iterable, Mapping
@@ -118,12 +118,11 @@ _ENCODER = msgspec.json.Encoder()
 _UNSET = msgspec.UNSET
 
 
-def render_listing(listing: Listing, media_type: str, base: str, depth: int = 2) -> bytes:
-    """A simple page. `base`: the repository's external address; `depth`: how many segments the page is below it."""
-    up = "../" * depth
+def render_listing(listing: Listing, media_type: str, base: str, links: str = "../../") -> bytes:
+    """A simple page. `base`: the repository's external address. links: the same, or the way there from the page."""
     if media_type == JSON:
-        return _render_json(listing, up, base)
-    return _render_html(listing, up, base)
+        return _render_json(listing, links, base)
+    return _render_html(listing, links, base)
 
 
 def render_names(packages: Iterable[str], media_type: str) -> bytes:
@@ -165,9 +164,9 @@ def shown_files(listing: Listing) -> tuple[File, ...]:
     return () if listing.facts.get("status") == QUARANTINED else listing.files
 
 
-def _render_json(listing: Listing, up: str, base: str) -> bytes:
+def _render_json(listing: Listing, links: str, base: str) -> bytes:
     package = listing.package
-    start = f"{up}files/{package}/"
+    start = f"{links}files/{package}/"
     files = [_json_file(file, start, package, base) for file in shown_files(listing)]
     status: dict[str, Any] = {"status": listing.facts.get("status", "active")}
     if listing.facts.get("reason"):
@@ -211,14 +210,14 @@ def _metadata_promise(file: File) -> dict[str, str] | bool | msgspec.UnsetType:
     return True if file.facts.get("has_metadata") else _UNSET
 
 
-def _render_html(listing: Listing, up: str, base: str) -> bytes:
+def _render_html(listing: Listing, links: str, base: str) -> bytes:
     metas = []
     if "status" in listing.facts:
         metas.append(f'<meta name="pypi:project-status" content="{escape(str(listing.facts["status"]))}">')
     if listing.facts.get("reason"):
         metas.append(f'<meta name="pypi:project-status-reason" content="{escape(str(listing.facts["reason"]))}">')
     lines = [_html_head(f"Links for {listing.package}", metas), f"<h1>Links for {escape(listing.package)}</h1>"]
-    lines += [_anchor(file, listing.package, up, base) for file in shown_files(listing)]
+    lines += [_anchor(file, listing.package, links, base) for file in shown_files(listing)]
     if (last := serial(listing)) is not None:
         lines.append(f"<!--SERIAL {last}-->")
     return "\n".join([*lines, "</body>", "</html>", ""]).encode()
@@ -230,11 +229,11 @@ def _html_head(title: str, metas: Iterable[str] = ()) -> str:
     return "\n".join(["<!DOCTYPE html>", "<html>", "<head>", *head, "</head>", "<body>"])
 
 
-def _anchor(file: File, package: str, up: str, base: str) -> str:
+def _anchor(file: File, package: str, links: str, base: str) -> str:
     """One line per file: hatch and others read pages with a regular expression."""
     algorithm = next((name for name in _FRAGMENTS if name in file.hashes), None)
     fragment = "" if algorithm is None else f"#{algorithm}={file.hashes[algorithm]}"
-    attributes = [f'href="{up}{file_path(package, file)}{fragment}"']
+    attributes = [f'href="{links}{file_path(package, file)}{fragment}"']
     facts = file.facts
     if facts.get("requires_python"):
         attributes.append(f'data-requires-python="{escape(facts["requires_python"])}"')

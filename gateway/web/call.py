@@ -221,6 +221,13 @@ class Call(HostCall):
         """Writes of such documents."""
         return GraphPublish(self.services, self.repository, self.actor, self.request_id)
 
+    @property
+    def is_at_public_url(self) -> bool:
+        """Whether the client came by `public_url`: then `base` is sure to lead it back here."""
+        public = self.services.config.server.public_url.rstrip("/")
+        host = self.headers.get("Host", "").lower()
+        return bool(public) and self.base.startswith(f"{public}/") and host == urlsplit(public).netloc.lower()
+
     def address(self, rest: str) -> str:
         """The absolute path of something below this repository, by the way the client came; `rest` is encoded."""
         if self.place is not None:

@@ -47,10 +47,11 @@ class Gateway(Server):
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
         prefix: Sequence[str] = (),
+        has_public_url: bool = False,
     ) -> None:
         """`repositories`: type → `owner/name` → the repository's keys. `settings`: further top-level sections.
 
-        `prefix`: what stands before the command, such as `taskset -c 0`.
+        `prefix`: what stands before the command, such as `taskset -c 0`. has_public_url: whether it is told its address.
         """
         super().__init__("gateway", folder)
         self.data = folder / "data"
@@ -61,6 +62,7 @@ class Gateway(Server):
         self.settings = dict(settings or {})
         self.environment = dict(environment or {})
         self.prefix = list(prefix)
+        self.has_public_url = has_public_url
         self.ready_after = 0.0
         self.users: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +135,7 @@ class Gateway(Server):
                 "host": "127.0.0.1",
                 "port": self.port,
                 "workers": self.workers,
+                "public_url": self.url if self.has_public_url else "",
                 **self.settings.get("server", {}),
             },
             "repositories": self.repositories,

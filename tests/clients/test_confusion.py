@@ -39,7 +39,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, fake: FaultyUpstream) -> I
         "evil": {"type": "pypi", "url": fake.pypi_url},
         "evil-js": {"type": "npm", "url": fake.npm_url},
     }
-    with Gateway(tmp_path_factory.mktemp("gateway"), repositories, upstreams=upstreams) as gateway:
+    with Gateway(tmp_path_factory.mktemp("gateway"), repositories, upstreams=upstreams, has_public_url=True) as gateway:
         yield gateway
 
 

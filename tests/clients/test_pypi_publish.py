@@ -23,7 +23,7 @@ WITHOUT_WORDS = {"pdm"}
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with a private hosted repository; every test publishes a name of its own."""
     folder: Path = tmp_path_factory.mktemp("gateway")
-    with Gateway(folder, {"pypi": {"acme/tools": {"layers": ["hosted"]}}}) as gateway:
+    with Gateway(folder, {"pypi": {"acme/tools": {"layers": ["hosted"]}}}, has_public_url=True) as gateway:
         yield gateway
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 import aiohttp
 import pytest
 
+from gateway.config import ServerConfig
 from gateway.model import Digest
 from tests.conftest import Gateway, StartGateway, private, public
 from tests.fakes.artifacts import sdist, wheel
@@ -265,6 +266,22 @@ async def test_a_proxied_page_keeps_what_the_upstream_said(start_gateway: StartG
         assert sidecar.body == built.metadata
         control = dict(part.partition("=")[::2] for part in found.headers["Cache-Control"].split(", "))
         assert 0 < int(control["max-age"]) <= 600
+
+
+async def test_links_name_our_address_only_for_those_who_came_by_it(start_gateway: StartGateway) -> None:
+    server = ServerConfig(public_url="https://pkg.example.com/depot/")
+    gateway = await start_gateway({"pypi": {"acme/tools": public("hosted")}}, server=server)
+    built = wheel().build("foo", "1.0")
+    await publish(gateway, built, "foo", "1.0", await gateway.token())
+    path = f"files/foo/{built.sha256}/{built.filename}"
+
+    async def link(host: str) -> object:
+        return (await get(gateway, "simple/foo/", Accept=PIP, Host=host)).files[built.filename]["url"]
+
+    for _ in range(2):
+        assert await link("PKG.example.com") == f"https://pkg.example.com/depot/pypi/acme/tools/{path}"
+        assert await link("10.0.0.7:8080") == f"../../{path}"
+        assert await link("evil.example") == f"../../{path}"
 
 
 async def test_a_lock_files_url_works_on_an_empty_cache(start_gateway: StartGateway) -> None:

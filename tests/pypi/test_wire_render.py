@@ -93,8 +93,13 @@ def test_an_html_page_says_the_same_on_one_line_per_file():
 
 
 def test_pages_at_another_depth_reach_the_same_files():
-    assert f'href="../../../files/foo/{A}/' in as_html(listing(FULL), depth=3)
-    assert as_json(listing(FULL), depth=3)["files"][0]["url"].startswith("../../../files/")
+    assert f'href="../../../files/foo/{A}/' in as_html(listing(FULL), links="../../../")
+    assert as_json(listing(FULL), links="../../../")["files"][0]["url"].startswith("../../../files/")
+
+
+def test_links_may_name_our_address():
+    assert f'href="{BASE}files/foo/{A}/' in as_html(listing(FULL), links=BASE)
+    assert as_json(listing(FULL), links=BASE)["files"][0]["url"].startswith(f"{BASE}files/foo/{A}/")
 
 
 def test_a_quarantined_package_shows_its_status_and_no_files_in_both_forms():
