@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gateway.web.call import Call, HostCall
 
 
+CODE_HEADER = "OTP"
+
+
 class Route(Struct, frozen=True):
     """One method and path below a repository, the handler, and the scope that it needs.
 
@@ -93,7 +96,7 @@ class Adapter(Struct, frozen=True):
     still percent-encoded path; whatever is left over is refused. challenge: the `WWW-Authenticate` scheme.
     challenge_for: makes the whole challenge instead. claims: what paths at the root of the host begin with (one whole
     segment or more) that are this adapter's, led on by `locate` and `host_routes`. signs_in: paths below a repository
-    whose handlers read credentials themselves.
+    whose handlers read credentials themselves. code_header: where this ecosystem's clients put a one-time code.
     hides_by_403: a repository that is not there is refused as one that the actor may not read.
     prefetch: pattern of a file's name → how what it wants is fetched.
     snippets: client name → configuration to paste. hides_by_404: an actor without a grant is told "unknown" for names
@@ -117,6 +120,7 @@ class Adapter(Struct, frozen=True):
     locate: Locate | None = None
     host_routes: tuple[HostRoute, ...] = ()
     signs_in: frozenset[str] = frozenset()
+    code_header: str = CODE_HEADER
 
 
 def load_adapters() -> tuple[Adapter, ...]:

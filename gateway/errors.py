@@ -15,6 +15,7 @@ GatewayError
 ├── Forbidden               403 forbidden             known actor, missing scope or grant
 │   ├── NameTaken           403 name_taken            the name belongs to another layer: it needs a claim
 │   ├── NameRetired         403 name_retired          this version or file was published before and deleted
+│   ├── CodeRequired        403 code_required         the account has a second factor, and no good code came
 │   └── Blocked             403 blocked               an upstream or a policy refuses it; the message says why
 ├── Unknown                 404 unknown
 │   ├── RepositoryUnknown   404 repository_unknown    not there, or not there for this actor
@@ -95,6 +96,10 @@ class NameTaken(Forbidden):
 
 class NameRetired(Forbidden):
     code = "name_retired"
+
+
+class CodeRequired(Forbidden):
+    code = "code_required"
 
 
 class Blocked(Forbidden):

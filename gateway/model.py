@@ -8,7 +8,7 @@ package.
 import hashlib
 import re
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Self
 
@@ -227,6 +227,7 @@ class TokenLimits(Struct, frozen=True):
 
     scopes: allowed scopes. repositories: `type/owner/name` patterns. packages: canonical-name patterns.
     cidrs: client networks. expires_at: POSIX seconds or None. asked: what a pass was asked for; None for a real token.
+    is_automation: it writes without a one-time code.
     """
 
     id: int
@@ -236,6 +237,22 @@ class TokenLimits(Struct, frozen=True):
     cidrs: tuple[str, ...] = ()
     expires_at: float | None = None
     asked: tuple[Asked, ...] | None = None
+    is_automation: bool = False
+
+
+class Assurance(IntEnum):
+    """How well somebody with a second factor has proved to be themselves, for this request. Each has what is below it.
+
+    NONE: may read. WRITES: may publish and delete (an automation token, or a code that came before). SESSION: may
+    administer and make tokens (signed in with a code). CODE: a code came with this very request. UNASKED: there is no
+    second factor.
+    """
+
+    NONE = 0
+    WRITES = 1
+    SESSION = 2
+    CODE = 3
+    UNASKED = 4
 
 
 class Actor(Struct, frozen=True):
@@ -247,6 +264,7 @@ class Actor(Struct, frozen=True):
     is_admin: bool = False
     token: TokenLimits | None = None
     address: str = ""
+    assurance: Assurance = Assurance.UNASKED
 
     @property
     def is_anonymous(self) -> bool:

@@ -2,9 +2,11 @@
 
 import time
 
-from gateway.auth.access import decide
+from msgspec.structs import replace
+
+from gateway.auth.access import decide, is_proved, require_proof
 from gateway.errors import Forbidden, ScopeMissing, Unauthenticated
-from gateway.model import Actor, Repository, Scope
+from gateway.model import Actor, Assurance, Repository, Scope
 from gateway.services import Services
 from gateway.store.rows import Rights
 
@@ -69,6 +71,8 @@ class Permit:
         """
         if self.allows(scope, package, is_restricted=is_restricted):
             return
+        if self._is_short_of_a_code(scope, package, is_restricted=is_restricted):
+            require_proof(self.actor, scope)
         if not self.is_asked(scope, package):
             raise ScopeMissing(f"the pass was not asked for {scope} on {package or self.repository.key}")
         if self.actor.is_anonymous:
@@ -77,3 +81,11 @@ class Permit:
             scope = Scope.READ
         where = f"{package} in {self.repository.key}" if package else str(self.repository.key)
         raise Forbidden(f"{self.actor.name} has no {scope} on {where}")
+
+    def _is_short_of_a_code(self, scope: Scope, package: str | None, *, is_restricted: bool) -> bool:
+        """Whether nothing but a one-time code is missing."""
+        if is_proved(self.actor, scope):
+            return False
+        proved = replace(self.actor, assurance=Assurance.UNASKED)
+        permit = Permit(self.services, self.repository, proved)
+        return permit.allows(scope, package, is_restricted=is_restricted)

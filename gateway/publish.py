@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 
 from gateway import listings
+from gateway.auth.access import require_proof
 from gateway.errors import AlreadyExists, Blocked, Conflict, Forbidden, NameTaken, UpstreamCorrupt, UpstreamTrouble
 from gateway.layers import ownership
 from gateway.model import HOSTED_LAYER, Actor, Digest, OwnerMode, Repository, Scope
@@ -91,6 +92,7 @@ class Publish:
             self.require(Scope.WRITE)
         if token is not None and token.scopes.isdisjoint({Scope.WRITE, Scope.ADMIN}):
             raise Forbidden(f"this token has no {Scope.WRITE}")
+        require_proof(self.actor, Scope.WRITE)
 
     async def begin(self, package: str, *, refuse_known_upstream: bool = False) -> HostedPackage | None:
         """Check that the actor may publish this name here, and return what is hosted of it already.

@@ -20,4 +20,5 @@ ADAPTER = Adapter(
     claims=(attested.CLAIM,),
     locate=attested.locate,
     host_routes=attested.HOST_ROUTES,
+    code_header="npm-otp",
 )

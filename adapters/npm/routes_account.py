@@ -129,6 +129,7 @@ async def create_token(call: "Call") -> "Answer":
         packages=_packages(asked),
         cidrs=_texts(asked, "cidr_whitelist"),
         expires_at=None if days is None else time.time() + days * 86400,
+        is_automation=bool(asked.get("bypass_2fa")),
     )
     return call.json({**_token(row), "token": secret}, 201, (("Cache-Control", "no-store"),))
 
@@ -148,7 +149,7 @@ async def _confirm(call: "Call", accounts: Accounts, password: Any) -> None:
     if accounts.me().has_password:
         if not isinstance(password, str) or not password:
             raise Invalid("the body needs password")
-        await call.sign_in(call.actor.name, password)
+        await call.confirm_password(password)
 
 
 def _scopes(asked: dict[str, Any]) -> Collection[Scope]:
@@ -188,6 +189,7 @@ def _token(row: TokenRow) -> dict[str, Any]:
         "expires": _moment(row.expires_at) if row.expires_at is not None else None,
         "scopes": sorted(str(scope) for scope in row.scopes),
         "packages": list(row.packages),
+        "bypass_2fa": row.is_automation,
     }
 
 
@@ -198,7 +200,7 @@ def _key(row: TokenRow) -> str:
 
 def _profile(row: ActorRow) -> dict[str, Any]:
     return {
-        "tfa": None,
+        "tfa": {"pending": False, "mode": "auth-and-writes"} if row.needs_code else None,
         "name": row.name,
         "email": row.email or "",
         "email_verified": row.email is not None,

@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from adapters.npm import names, packument
-from gateway.errors import Forbidden, GatewayError, Invalid, UpstreamCorrupt
+from gateway.errors import CodeRequired, Forbidden, GatewayError, Invalid, UpstreamCorrupt
 from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
@@ -38,11 +38,14 @@ class NpmFormat:
         """`{"error": …}`, which npm and yarn 1 print.
 
         pnpm 8-11 and yarn 3/4 print only the reason phrase (npm.md §14), so whatever a person must know stands there
-        too. The usual phrases of 401 and 404 stay, since they say all there is and some clients look for them.
+        too. The usual phrases of 401 and 404 stay, since they say all there is and some clients look for them. A
+        one-time code is asked for by the challenge (npm.md §8), for which npm prompts on a terminal.
         """
         body = msgspec.json.encode({"error": error.message})
         tells = isinstance(error, Forbidden | Invalid | UpstreamCorrupt) or error.status >= 500
         reason = " ".join(error.message.split())[:200].encode("latin-1", "replace").decode("latin-1")
+        if isinstance(error, CodeRequired):
+            return ErrorBody(body, JSON, (("WWW-Authenticate", "OTP"),), reason, status=401)
         return ErrorBody(body, JSON, reason=reason if tells else None)
 
     def sidecar_url(self, file: File, kind: str) -> str | None:  # noqa: ARG002 npm keeps nothing beside a tarball

@@ -7,7 +7,16 @@ from urllib.parse import quote, urljoin
 
 from adapters.rubygems import names
 from adapters.rubygems.compact import read_info
-from gateway.errors import AlreadyExists, Blocked, GatewayError, Invalid, NameRetired, PathInvalid, TooLarge
+from gateway.errors import (
+    AlreadyExists,
+    Blocked,
+    CodeRequired,
+    GatewayError,
+    Invalid,
+    NameRetired,
+    PathInvalid,
+    TooLarge,
+)
 from gateway.format import Ask, Document, ErrorBody, Setting
 from gateway.model import File, Listing
 
@@ -39,6 +48,9 @@ class RubyGemsFormat:
 
     def render_error(self, error: GatewayError, accept: str) -> ErrorBody:  # noqa: ARG002 always text
         """One sentence: gem prints the body, Bundler the reason phrase."""
+        if isinstance(error, CodeRequired):  # the order to ask for a code and to try again with it
+            body = f"You have enabled multifactor authentication: {error.message}.\n".encode()
+            return ErrorBody(body, "text/plain; charset=utf-8", (("WWW-Authenticate", "OTP"),), status=401)
         message = error.message[:1].upper() + error.message[1:]
         if _ORDERS.match(message):
             message = f"Refused: {message}"

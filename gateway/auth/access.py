@@ -9,7 +9,8 @@ The effective right is the token's narrowing ∩ what its actor holds. An actor 
 | public repository (everybody), internal repository (whoever signed in) | × | | | |
 | a grant's role `read` · `write` · `delete` · `admin` | all four | × | × | × |
 
-Write and delete imply read; delete is never implied by write. A *restricted* package ignores all of it, except the
+Write and delete imply read; delete is never implied by write. Who has a second factor holds no more than it has proved:
+see `Assurance`. A *restricted* package ignores all of it, except the
 repository's administrators and grants that name the package with a pattern of its own (not merely `*`).
 """
 
@@ -17,8 +18,18 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from gateway.errors import Invalid
-from gateway.model import Actor, ActorKind, Repository, RepositoryKey, Scope, TokenLimits, Visibility, matches
+from gateway.errors import CodeRequired, Invalid
+from gateway.model import (
+    Actor,
+    ActorKind,
+    Assurance,
+    Repository,
+    RepositoryKey,
+    Scope,
+    TokenLimits,
+    Visibility,
+    matches,
+)
 from gateway.store.rows import GrantRow, Rights
 
 ROLES = {
@@ -56,6 +67,8 @@ def effective_scopes(
 ) -> frozenset[Scope]:
     """All scopes that `decide` would allow."""
     held = held_scopes(rights, actor, repository, package, restricted=restricted)
+    if actor.assurance < Assurance.SESSION:
+        held = frozenset(scope for scope in held if is_proved(actor, scope))
     if not held or actor.token is None:
         return held
     return held & token_scopes(actor.token, actor.address, repository.key, package, now=now)
@@ -109,6 +122,8 @@ def token_allows(actor: Actor, scope: Scope, *, now: float) -> bool:
     A token narrowed to repositories or packages never does; no token (a password or a session) always does.
     """
     token = actor.token
+    if not is_proved(actor, scope):
+        return False
     if token is None:
         return True
     return (
@@ -118,6 +133,19 @@ def token_allows(actor: Actor, scope: Scope, *, now: float) -> bool:
         and token.asked is None
         and scope in implied(token.scopes)
     )
+
+
+def is_proved(actor: Actor, scope: Scope) -> bool:
+    """Whether the actor's second factor, if it has one, stands behind this."""
+    if scope is Scope.READ:
+        return True
+    return actor.assurance >= (Assurance.SESSION if scope is Scope.ADMIN else Assurance.WRITES)
+
+
+def require_proof(actor: Actor, scope: Scope) -> None:
+    """Raise CodeRequired unless the actor's second factor, if it has one, stands behind this."""
+    if not is_proved(actor, scope):
+        raise CodeRequired("this account needs a one-time code for this: send one, or use an automation token")
 
 
 def is_alive(token: TokenLimits, address: str, *, now: float) -> bool:

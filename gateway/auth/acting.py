@@ -52,12 +52,16 @@ class Acting:
     def require_admin(self) -> None:
         """Raise unless the actor administers the installation."""
         self.require_signed_in()
+        if self.rights.is_admin:
+            access.require_proof(self.actor, Scope.ADMIN)
         if not self.is_admin:
             raise Forbidden(f"{self.actor.name} does not administer this installation, or its token has no admin scope")
 
     def require_owner(self, owner: str) -> None:
         """Raise unless the actor manages this user or organisation; the same for one that does not exist."""
         self.require_signed_in()
+        if access.may_own(self.rights, self.actor, owner):
+            access.require_proof(self.actor, Scope.ADMIN)
         if not self.owns(owner):
             raise Forbidden(f"{self.actor.name} does not manage {owner}, or its token has no admin scope")
 

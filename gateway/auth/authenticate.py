@@ -3,6 +3,9 @@
 A known token is found in a memo that lives as long as the catalogue's `auth` epoch, so a revoked one fails at the next
 request of any worker. Failures are counted by address; an address that had too many is told to wait, but a good token
 from there still works: 178 bits cannot be guessed, and a colleague's broken job must not stop everybody's builds.
+
+Whoever has a second factor gets no further with a password alone, and only reads with a token alone, until a one-time
+code comes with a request (`Assurance`). A request that changes nothing needs none, and uses none up.
 """
 
 import asyncio
@@ -16,11 +19,13 @@ from cachetools import LRUCache, TTLCache
 from msgspec.structs import replace
 
 from gateway.auth import access, passes, passwords, tokens
+from gateway.auth.codes import CodeCheck
 from gateway.auth.credential import Credential
 from gateway.auth.throttle import Throttle
 from gateway.config import AuthConfig
-from gateway.errors import GatewayError, Throttled, Unauthenticated
-from gateway.model import Actor, ActorKind, Scope, TokenLimits
+from gateway.errors import CodeRequired, GatewayError, Throttled, Unauthenticated
+from gateway.model import Actor, ActorKind, Assurance, Scope, TokenLimits
+from gateway.store.audit import Audit
 from gateway.store.database import Database
 from gateway.store.identities import Identities
 from gateway.store.rows import ActorRow
@@ -43,6 +48,8 @@ class Authenticator:
     ) -> None:
         """`clock`: POSIX seconds, for expiry. `timer`: monotonic seconds, for windows and memos."""
         self.throttle = Throttle(config.max_failures, config.failure_window, timer)
+        by_account = Throttle(config.max_failures, config.failure_window, timer, str)
+        self._codes = CodeCheck(identities, Audit(database), self.throttle, by_account, clock)
         self._identities = identities
         self._database = database
         self._clock = clock
@@ -54,11 +61,39 @@ class Authenticator:
         self._used: dict[int, float] = {}
         self.passes = passes.Seals(database)
 
-    async def actor(self, credential: Credential | None, address: str, audience: str = "") -> Actor:
+    async def actor(
+        self,
+        credential: Credential | None,
+        address: str,
+        audience: str = "",
+        *,
+        code: str = "",
+        is_change: bool = True,
+    ) -> Actor:
         """Who presents this from that address; nobody for None. Passes count where they were issued for `audience`.
 
-        Raises Unauthenticated for a credential that is no good here and now, Throttled after too many of those.
+        code: the one-time code that came with it. Raises Unauthenticated for a credential that is no good here and now,
+        CodeRequired for a password without the code that it needs, Throttled after too many of those.
         """
+        found = await self.identify(credential, address, audience)
+        if found.assurance is Assurance.UNASKED:
+            return found
+        if not is_change and found.token is not None:
+            return replace(found, assurance=max(found.assurance, Assurance.SESSION))
+        return await self.prove(found, code)
+
+    async def prove(self, actor: Actor, code: str) -> Actor:
+        """The actor with what this code proves; raises CodeRequired for a bad one, and for a password without one."""
+        if code and actor.assurance < Assurance.CODE:
+            return await self._codes.prove(actor, code)
+        if actor.assurance is Assurance.NONE and actor.token is None:
+            raise CodeRequired(
+                "signing in with a password needs a one-time code here: use a token where none can be sent"
+            )
+        return actor
+
+    async def identify(self, credential: Credential | None, address: str, audience: str = "") -> Actor:
+        """As `actor`, before any code is looked at: with a second factor, what it returns has proved nothing yet."""
         if credential is None:
             return nobody(address)
         user = credential.user
@@ -84,7 +119,9 @@ class Authenticator:
         if limits.cidrs and not any(access.is_within(address, cidr) for cidr in limits.cidrs):
             raise self.failure(address, "this token may not be used from this address")
         self.touch(limits.id)
-        return Actor(row.kind, row.id, row.name, row.is_admin, limits, address)
+        proved = Assurance.WRITES if limits.is_automation else Assurance.NONE
+        assurance = proved if row.needs_code else Assurance.UNASKED
+        return Actor(row.kind, row.id, row.name, row.is_admin, limits, address, assurance)
 
     def pass_actor(self, secret: str, address: str, audience: str, kind: str = passes.ACCESS) -> Actor:
         """Who was given this pass, as far as it was asked for; raises Unauthenticated when it, or its token, ended."""
@@ -103,12 +140,15 @@ class Authenticator:
         if not found.actor:
             return replace(nobody(address), token=limits)
         row = self._identities.actor(found.actor)
-        if row is None or row.is_disabled or row.name != found.name:
+        if row is None or row.is_disabled or row.name != found.name or row.needs_code:
             raise self.failure(address, "the account of this pass is gone or disabled")
         return Actor(row.kind, row.id, row.name, row.is_admin, limits, address)
 
     async def password_actor(self, name: str, password: str, address: str) -> Actor:
-        """The user of that name and password; one check at a time for each pair, good for a minute."""
+        """The user of that name and password; one check at a time for each pair, good for a minute.
+
+        A password is only the first factor of an account that has two: the actor has proved nothing then (`prove`).
+        """
         key = hashlib.blake2b(f"{len(name)}:{name}:{password}".encode(), key=self._pepper, digest_size=32).digest()
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
@@ -121,17 +161,19 @@ class Authenticator:
                     raise self.failure(address, "wrong user name or password")
                 if self._refresh() == epoch:
                     self._passwords[key] = row
-        return Actor(row.kind, row.id, row.name, row.is_admin, None, address)
+        assurance = Assurance.NONE if row.needs_code else Assurance.UNASKED
+        return Actor(row.kind, row.id, row.name, row.is_admin, None, address, assurance)
 
     def session_actor(self, secret: str, address: str) -> Actor | None:
-        """Whose dashboard session this is, or None for one that ended."""
+        """Whose dashboard session this is; None for one that ended, as one without a code does once one is due."""
         session = self._identities.session(tokens.sha256(secret), self._clock())
         if session is None or session.kind != SESSION_KIND or session.actor_id is None:
             return None
         row = self._identities.actor(session.actor_id)
-        if row is None or row.is_disabled:
+        if row is None or row.is_disabled or (row.needs_code and not session.payload.get("code")):
             return None
-        return Actor(row.kind, row.id, row.name, row.is_admin, None, address)
+        assurance = Assurance.SESSION if row.needs_code else Assurance.UNASKED
+        return Actor(row.kind, row.id, row.name, row.is_admin, None, address, assurance)
 
     def failure(self, address: str, message: str) -> GatewayError:
         """The error for one more bad credential from this address, which it counts."""

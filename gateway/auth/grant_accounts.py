@@ -84,6 +84,7 @@ class GrantAccounts(Acting):
         self.require_signed_in()
         if not self._may_grant(repository, package, cidr):
             raise Forbidden(f"{self.actor.name} does not administer {package} in {repository}, or its token does not")
+        access.require_proof(self.actor, Scope.ADMIN)
 
     def _may_grant(self, repository: str, package: str, cidr: str | None) -> bool:
         return self._token_reaches(repository, package) and (

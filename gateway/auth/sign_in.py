@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gateway.auth import tokens
 from gateway.auth.authenticate import SESSION_KIND, Authenticator
+from gateway.model import Assurance
 from gateway.store.audit import Audit
 from gateway.store.identities import Identities
 from gateway.store.rows import AuditEntry, SessionRow
@@ -28,13 +29,15 @@ class SignIn:
         self._audit = audit
         self._clock = clock
 
-    async def sign_in(self, name: str, password: str, address: str) -> str:
-        """The secret of a new session; raises Unauthenticated or Throttled."""
+    async def sign_in(self, name: str, password: str, address: str, code: str = "") -> str:
+        """The secret of a new session; raises Unauthenticated, CodeRequired or Throttled."""
         actor = await self._authenticator.password_actor(name, password, address)
+        actor = await self._authenticator.prove(actor, code)
+        told = {"address": address, "code": actor.assurance is Assurance.CODE}
         secret = secrets.token_urlsafe(32)
         now = self._clock()
         await self._identities.put_session(
-            SessionRow(tokens.sha256(secret), SESSION_KIND, actor.id, {"address": address}, now + self.session_seconds)
+            SessionRow(tokens.sha256(secret), SESSION_KIND, actor.id, told, now + self.session_seconds)
         )
         await self._audit.append([AuditEntry(now, actor.name, "session.start", address=address)])
         return secret

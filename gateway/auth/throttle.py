@@ -22,10 +22,17 @@ class _Failures(Struct):
 class Throttle:
     """Failures by client address; after `limit` within `window` seconds the address has to wait for the window's end.
 
-    An IPv6 client is its /64, since that is what one gets from a provider.
+    An IPv6 client is its /64, since that is what one gets from a provider. `place` makes another key, as for accounts.
     """
 
-    def __init__(self, limit: int, window: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        window: float,
+        clock: Callable[[], float] = time.monotonic,
+        place: Callable[[str], str] | None = None,
+    ) -> None:
+        self._place = place or _place
         self._limit = limit
         self._window = window
         self._clock = clock
@@ -34,7 +41,7 @@ class Throttle:
     def note(self, address: str) -> None:
         """Count a failure."""
         now = self._clock()
-        place = _place(address)
+        place = self._place(address)
         failures = self._table.get(place)
         if failures is None or now - failures.started >= self._window:
             failures = self._table[place] = _Failures(now)
@@ -42,12 +49,12 @@ class Throttle:
 
     def check(self, address: str) -> None:
         """Raise Throttled, with the seconds left in the window, once the address had its failures."""
-        failures = self._table.get(_place(address))
+        failures = self._table.get(self._place(address))
         if failures is None or failures.count < self._limit:
             return
         left = failures.started + self._window - self._clock()
         if left > 0:
-            raise Throttled("too many failed sign-ins from this address", retry_after=left)
+            raise Throttled("too many failed sign-ins", retry_after=left)
 
     def __len__(self) -> int:
         return len(self._table)

@@ -5,13 +5,14 @@ or a longer-lived one. Nobody makes a token for another person; administrators m
 """
 
 from collections.abc import Collection
+from typing import Any
 
 from gateway.auth import tokens
 from gateway.auth.acting import Acting
 from gateway.auth.narrowing import is_within
 from gateway.auth.patterns import check_label, check_patterns
-from gateway.errors import Forbidden, Invalid, Unknown
-from gateway.model import ActorKind, Scope, TokenLimits
+from gateway.errors import CodeRequired, Forbidden, Invalid, Unknown
+from gateway.model import ActorKind, Assurance, Scope, TokenLimits
 from gateway.store.rows import ActorRow, TokenRow
 
 
@@ -28,11 +29,12 @@ class TokenAccounts(Acting):
         cidrs: Collection[str] = (),
         expires_at: float | None = None,
         owner: str | None = None,
+        is_automation: bool = False,
     ) -> tuple[str, TokenRow]:
         """Mint a token for the actor, or for the service account `owner`; returns its secret, shown this once.
 
-        expires_at: POSIX seconds, in the future, or None. Raises Invalid, and Forbidden for a token that could do what
-        the acting token cannot.
+        expires_at: POSIX seconds, in the future, or None. is_automation: it writes without a one-time code. Raises
+        Invalid, Forbidden for a token that could do what the acting token cannot, and CodeRequired.
         """
         target = self._owner(owner)
         if target.id != self.actor.id:
@@ -42,6 +44,7 @@ class TokenAccounts(Acting):
         limits = self._limits(scopes, repositories, packages, cidrs, expires_at)
         if self.actor.token is not None and not is_within(limits, self.actor.token):
             raise Forbidden("the new token would allow what the acting token does not")
+        self._require_code(target, limits, is_automation=is_automation)
         secret = tokens.mint()
         row = await self._identities.create_token(
             target.id,
@@ -53,8 +56,12 @@ class TokenAccounts(Acting):
             packages=limits.packages,
             cidrs=limits.cidrs,
             expires_at=limits.expires_at,
+            is_automation=is_automation,
         )
-        await self.note("token.create", owner=target.name, id=row.id, name=row.name, scopes=sorted(limits.scopes))
+        told: dict[str, Any] = {"is_automation": True} if is_automation else {}
+        await self.note(
+            "token.create", owner=target.name, id=row.id, name=row.name, scopes=sorted(limits.scopes), **told
+        )
         return secret, row
 
     async def tokens(self, owner: str | None = None) -> list[TokenRow]:
@@ -86,6 +93,13 @@ class TokenAccounts(Acting):
             owner = self._identities.actor(row.actor_id)
             await self.note("token.revoke", owner=owner.name if owner is not None else "", id=row.id, name=row.name)
 
+    def _require_code(self, target: ActorRow, limits: TokenLimits, *, is_automation: bool) -> None:
+        """A second factor stands behind every new token, and behind one for automation a code of its own."""
+        if self.actor.assurance < (Assurance.CODE if is_automation else Assurance.SESSION):
+            raise CodeRequired("a new token needs a one-time code, and one that was not used before")
+        if is_automation:
+            check_automation(target, limits.scopes)
+
     def _owner(self, name: str | None) -> ActorRow:
         self.require_signed_in()
         if name is not None and name != self.actor.name:
@@ -109,3 +123,11 @@ class TokenAccounts(Acting):
         if expires_at is not None and not self._clock() < expires_at < 1e11:
             raise Invalid("a token's expiry lies in the future, in POSIX seconds")
         return TokenLimits(0, frozenset(scopes), *check_patterns(repositories, packages, cidrs), expires_at)
+
+
+def check_automation(owner: ActorRow, scopes: Collection[Scope]) -> None:
+    """Raise Invalid unless this may be a token for automation: it writes without a code, and never administers."""
+    if not owner.needs_code:
+        raise Invalid(f"{owner.name} has no one-time codes: every token of theirs works without")
+    if Scope.ADMIN in scopes:
+        raise Invalid("a token for automation does not administer")

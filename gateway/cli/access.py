@@ -8,6 +8,7 @@ import typer
 from gateway.auth import tokens as minting
 from gateway.auth.access import ROLES, check_cidr
 from gateway.auth.patterns import check_label, check_package_pattern, check_patterns, check_repository_pattern
+from gateway.auth.token_accounts import check_automation
 from gateway.cli import lookups
 from gateway.cli.frame import Data, command, group, shell_user
 from gateway.cli.output import is_terminal, moment, remark, say, table
@@ -41,23 +42,30 @@ async def create_token(
     ] = None,
     cidr: Annotated[list[str] | None, typer.Option(metavar="NETWORK", help="Only from these networks.")] = None,
     name: Annotated[str, typer.Option(help="What it is for.")] = "made in a shell",
+    automation: Annotated[
+        bool, typer.Option("--automation", help="Writes without a one-time code, for a user who has them.")
+    ] = False,
 ) -> None:
     """Create a token and print it, once: only its hash is kept."""
     row = lookups.actor(data, user)
     repositories, packages, cidrs = check_patterns(repository or (), package or (), cidr or ())
     if expires_in is not None and expires_in <= 0:
         raise Invalid("--expires-in: expected days above 0")
+    scopes = _scopes(scope or ["read"])
+    if automation:
+        check_automation(row, scopes)
     secret = minting.mint()
     token = await data.identities.create_token(
         row.id,
         sha256=minting.sha256(secret),
         hint=minting.hint(secret),
         name=check_label(name),
-        scopes=_scopes(scope or ["read"]),
+        scopes=scopes,
         repositories=repositories,
         packages=packages,
         cidrs=cidrs,
         expires_at=None if expires_in is None else time.time() + expires_in * _DAY,
+        is_automation=automation,
     )
     await data.note("token.create", owner=row.name, id=token.id, scopes=sorted(map(str, token.scopes)))
     if is_terminal():

@@ -10,11 +10,12 @@ from gateway.auth.authenticate import SESSION_KIND
 from gateway.auth.patterns import check_email
 from gateway.cli import lookups
 from gateway.cli.frame import Data, command, group
-from gateway.cli.output import moment, remark, table
-from gateway.errors import Invalid
+from gateway.cli.output import moment, remark, say, table
+from gateway.errors import Invalid, Unknown
 from gateway.model import ActorKind
 
 users = group("Users: people who sign in.")
+otp = group("One-time codes: a second factor for what a user writes, and for signing in.")
 services = group("Services: machines that hold tokens.")
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name, also the owner of its repositories.")]
@@ -64,6 +65,32 @@ async def set_password(data: Data, name: _Name) -> None:
     await data.identities.delete_sessions_of(row.id, SESSION_KIND)
     await data.note("user.password", name=row.name)
     remark(f"{row.name} has a new password")
+
+
+@command(otp, "enable")
+async def enable_otp(data: Data, name: _Name) -> None:
+    """Ask a user for one-time codes from now on, and print the secret for their authenticator, once."""
+    from gateway.auth import codes  # noqa: PLC0415 so that other commands start without it
+
+    row, secret = lookups.actor(data, name, ActorKind.USER), codes.new_secret()
+    await data.identities.put_code_secret(row.id, secret)
+    await data.note("code.enable", name=row.name)
+    remark(f"{row.name} needs one-time codes now; the secret is shown only this once:")
+    say(secret)
+    say(codes.address_of(secret, row.name))
+
+
+@command(otp, "disable")
+async def disable_otp(data: Data, name: _Name) -> None:
+    """Ask a user for no more one-time codes, as after a lost authenticator; automation tokens stay as they are."""
+    row = lookups.actor(data, name, ActorKind.USER)
+    if not await data.identities.delete_code_secret(row.id):
+        raise Unknown(f"{row.name} has no one-time codes")
+    await data.note("code.disable", name=row.name)
+    remark(f"{row.name} needs no one-time codes any more")
+
+
+users.add_typer(otp, name="otp")
 
 
 @command(services, "create")

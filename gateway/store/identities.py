@@ -1,7 +1,7 @@
 """Who may do what: grants, and the rights that an actor has from grants, organisations and teams together.
 
-Actors, organisations and teams come with `People`, tokens and sessions with `Tokens`. What rights amount to for a
-repository is decided in `gateway.auth.access`, not here.
+Actors, organisations and teams come with `People`, tokens and sessions with `Tokens`, second factors with `Codes`. What
+rights amount to for a repository is decided in `gateway.auth.access`, not here.
 """
 
 import time
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert
 from gateway.errors import Invalid, Unknown
 from gateway.model import Actor
 from gateway.store import schema
+from gateway.store.codes import Codes
 from gateway.store.database import Database, bump
 from gateway.store.people import AUTH, People
 from gateway.store.rows import GrantRow, Rights
@@ -29,7 +30,7 @@ _SUBJECTS = {"user", "service", "team", *_WITHOUT_ID}
 _ROLES = {"read", "write", "delete", "admin"}
 
 
-class Identities(People, Tokens):
+class Identities(People, Tokens, Codes):
     """Everything about who asks."""
 
     def __init__(self, database: Database) -> None:

@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 AUTH = "auth"
 _ACTOR = (
-    "SELECT id, kind, name, email, password_hash IS NOT NULL, is_admin, is_disabled, created_at, password_hash"
-    " FROM actor"
+    "SELECT id, kind, name, email, password_hash IS NOT NULL, is_admin, is_disabled, created_at,"
+    " EXISTS (SELECT 1 FROM one_time_code WHERE actor_id = actor.id), password_hash FROM actor"
 )
 _RESERVED_NAMES = {"anonymous", "everyone"}
 _ROLES = {"owner", "member"}
@@ -34,11 +34,10 @@ _TEAM = (
 
 
 def actor_row(row: Sequence[Any]) -> ActorRow:
-    """The value of a row of id, kind, name, email, has password, is admin, is disabled, created at (and more)."""
-    id_, kind, name, email, has_password, is_admin, is_disabled, created_at = row[:8]
-    return ActorRow(
-        id_, ActorKind(kind), name, email, bool(has_password), bool(is_admin), bool(is_disabled), created_at
-    )
+    """A row of id, kind, name, email, has password, is admin, is disabled, created at, needs code (and more)."""
+    id_, kind, name, email, has_password, is_admin, is_disabled, created_at, needs_code = row[:9]
+    flags = bool(has_password), bool(is_admin), bool(is_disabled)
+    return ActorRow(id_, ActorKind(kind), name, email, *flags, created_at, bool(needs_code))
 
 
 class People:

@@ -166,7 +166,10 @@ class CachedFile(Struct, frozen=True):
 
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 class ActorRow(Struct, frozen=True):
-    """A user or a service. The password's hash never leaves `People.password_of`."""
+    """A user or a service. The password's hash never leaves `People.password_of`.
+
+    needs_code: it has a second factor.
+    """
 
     id: int
     kind: ActorKind
@@ -176,6 +179,7 @@ class ActorRow(Struct, frozen=True):
     is_admin: bool
     is_disabled: bool
     created_at: float
+    needs_code: bool = False
 
 
 class OrganisationRow(Struct, frozen=True):
@@ -200,7 +204,10 @@ class TeamRow(Struct, frozen=True):
 
 
 class TokenRow(Struct, frozen=True):
-    """A token without its secret; `hint` is its first characters. Empty tuples do not narrow."""
+    """A token without its secret; `hint` is its first characters. Empty tuples do not narrow.
+
+    is_automation: it writes without a one-time code.
+    """
 
     id: int
     actor_id: int
@@ -213,10 +220,19 @@ class TokenRow(Struct, frozen=True):
     expires_at: float | None
     created_at: float
     last_used_at: float | None
+    is_automation: bool = False
 
     def limits(self) -> TokenLimits:
         """What this token narrows its actor's rights to."""
-        return TokenLimits(self.id, self.scopes, self.repositories, self.packages, self.cidrs, self.expires_at)
+        return TokenLimits(
+            self.id,
+            self.scopes,
+            self.repositories,
+            self.packages,
+            self.cidrs,
+            self.expires_at,
+            is_automation=self.is_automation,
+        )
 
 
 class GrantRow(Struct, frozen=True):

@@ -99,6 +99,17 @@ token = Table(
     Column("expires_at", Float),
     Column("created_at", Float, nullable=False),
     Column("last_used_at", Float),
+    Column("is_automation", Boolean, nullable=False, server_default="0"),  # publishes without a one-time code
+)
+# The second factor of a user (RFC 6238). A code proves nothing without its secret, so that cannot be a hash.
+one_time_code = Table(
+    "one_time_code",
+    metadata,
+    Column("actor_id", ForeignKey("actor.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret", Text, nullable=False),  # base32
+    Column("step", Integer, nullable=False),  # of the newest code that was accepted: none up to it is again
+    Column("used_by", Text, nullable=False),  # who may send that same code again while it lasts
+    Column("created_at", Float, nullable=False),
 )
 grant = Table(
     "access_grant",

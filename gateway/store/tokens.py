@@ -19,14 +19,15 @@ from gateway.store.people import AUTH, actor_row
 from gateway.store.rows import ActorRow, SessionRow, TokenRow
 
 _SELECT = (
-    "SELECT id, actor_id, name, hint, scopes, repositories, packages, cidrs, expires_at, created_at, last_used_at"
-    " FROM token"
+    "SELECT id, actor_id, name, hint, scopes, repositories, packages, cidrs, expires_at, created_at, last_used_at,"
+    " is_automation FROM token"
 )
-_WIDTH = 11
+_WIDTH = 12
 _WITH_ACTOR = (
     "SELECT token.id, actor_id, token.name, hint, scopes, repositories, packages, cidrs, expires_at,"
-    " token.created_at, last_used_at, actor.id, actor.kind, actor.name, actor.email,"
-    " actor.password_hash IS NOT NULL, actor.is_admin, actor.is_disabled, actor.created_at"
+    " token.created_at, last_used_at, is_automation, actor.id, actor.kind, actor.name, actor.email,"
+    " actor.password_hash IS NOT NULL, actor.is_admin, actor.is_disabled, actor.created_at,"
+    " EXISTS (SELECT 1 FROM one_time_code WHERE one_time_code.actor_id = actor.id)"
     " FROM token JOIN actor ON actor.id = actor_id WHERE sha256 = ?"
 )
 _SESSION = "SELECT sha256, kind, actor_id, payload, expires_at FROM session WHERE sha256 = ? AND expires_at > ?"
@@ -60,6 +61,7 @@ class Tokens:
         packages: Sequence[str] = (),
         cidrs: Sequence[str] = (),
         expires_at: float | None = None,
+        is_automation: bool = False,
     ) -> TokenRow:
         """A new token of an actor; raises Unknown for the actor and AlreadyExists for the secret."""
         values = {
@@ -73,6 +75,7 @@ class Tokens:
             "cidrs": list(cidrs),
             "expires_at": expires_at,
             "created_at": time.time(),
+            "is_automation": is_automation,
         }
 
         def change(connection: Connection) -> TokenRow:
@@ -176,7 +179,7 @@ class Tokens:
 
 
 def _token(row: Sequence[Any]) -> TokenRow:
-    id_, actor_id, name, hint, scopes, repositories, packages, cidrs, expires_at, created_at, last_used_at = row
+    id_, actor_id, name, hint, scopes, repositories, packages, cidrs, expires_at, created_at, last_used_at = row[:11]
     return TokenRow(
         id=id_,
         actor_id=actor_id,
@@ -189,6 +192,7 @@ def _token(row: Sequence[Any]) -> TokenRow:
         expires_at=expires_at,
         created_at=created_at,
         last_used_at=last_used_at,
+        is_automation=bool(row[11]),
     )
 
 

@@ -3,8 +3,8 @@
 import time
 from urllib.parse import quote, urlencode
 
-from gateway.errors import GatewayError, Invalid
-from gateway.model import Scope
+from gateway.errors import CodeRequired, GatewayError, Invalid, Throttled
+from gateway.model import Assurance, Scope
 from gateway.ui.call import UiCall
 from gateway.web.answers import Answer
 
@@ -25,6 +25,7 @@ async def create_token(call: UiCall) -> Answer:
     """Make a token and show it, this once."""
     form = await call.changes()
     try:
+        call.actor = await call.ui.authenticator.prove(call.actor, form.get("code", ""))
         scopes = [scope for word, scope in _SCOPES.items() if form.get(f"scope_{word}")]
         days = _DAYS.get(form.get("days", ""), 30)
         secret, _row = await call.accounts.create_token(
@@ -34,8 +35,9 @@ async def create_token(call: UiCall) -> Answer:
             packages=form.get("packages", "").split(),
             cidrs=form.get("cidrs", "").split(),
             expires_at=None if days is None else time.time() + days * _DAY,
+            is_automation=bool(form.get("automation")),
         )
-    except Invalid as error:
+    except (Invalid, CodeRequired, Throttled) as error:
         return await _tokens_page(call, error=error)
     return await _tokens_page(call, secret=secret)
 
@@ -79,5 +81,6 @@ async def _tokens_page(call: UiCall, secret: str = "", error: GatewayError | Non
         secret=secret,
         error="" if error is None else error.message,
         days=list(_DAYS),
+        needs_code=call.actor.assurance is not Assurance.UNASKED,
         now=time.time(),
     )

@@ -4,7 +4,7 @@ import re
 
 from gateway.auth.claim import CLAIM_KIND, redeem_claim
 from gateway.auth.tokens import sha256
-from gateway.errors import Conflict, Forbidden, GatewayError, Invalid, Throttled, Unauthenticated
+from gateway.errors import CodeRequired, Conflict, Forbidden, GatewayError, Invalid, Throttled, Unauthenticated
 from gateway.ui.call import UiCall
 from gateway.ui.places import PREFIX
 from gateway.web.answers import Answer
@@ -23,8 +23,10 @@ async def sign_in(call: UiCall) -> Answer:
     form = await call.form()
     next_ = form.get("next", "")
     try:
-        secret = await call.ui.sign_in.sign_in(form.get("name", ""), form.get("password", ""), call.visit.address)
-    except (Unauthenticated, Throttled) as error:
+        secret = await call.ui.sign_in.sign_in(
+            form.get("name", ""), form.get("password", ""), call.visit.address, form.get("code", "")
+        )
+    except (Unauthenticated, CodeRequired, Throttled) as error:
         return _sign_in_form(call, next_, error, form.get("name", ""))
     if call.session is not None:
         await call.ui.sign_in.sign_out(call.session)

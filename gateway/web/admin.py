@@ -2,7 +2,8 @@
 
 Bodies are JSON; errors are raised and become problem+json where all errors do. A client signs in with a token in a
 header, or with the dashboard's session cookie; a session must prove with every change that our own page made it, and a
-password alone is no way in, since browsers add remembered ones to what other sites ask for.
+password alone is no way in, since browsers add remembered ones to what other sites ask for. A one-time code comes in
+the header `OTP`.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
+from gateway.adapter import CODE_HEADER
 from gateway.auth.access import implied
 from gateway.errors import Forbidden, Invalid, PathInvalid, RouteUnknown, TooLarge, Unauthenticated
 from gateway.model import Actor, Scope
 from gateway.web.answers import Answer
 from gateway.web.control import installation, organisations, people, repositories, schemas
 from gateway.web.control.call import AdminCall, AdminRoute, AdminServices
+from gateway.web.credentials import read_code
 from gateway.web.openapi import describe
 from gateway.web.paths import RouteTable, guard
 from gateway.web.sessions import read_session, require_csrf, require_same_site
@@ -51,6 +54,9 @@ ADMIN_ROUTES: tuple[AdminRoute, ...] = (
     AdminRoute("POST", "claim", people.redeem, None, schemas.ClaimRequest, schemas.FirstToken, 201),
     AdminRoute("GET", "me", people.me, _READ, response=schemas.Me),
     AdminRoute("PUT", "me/password", people.change_password, _ADMIN, schemas.PasswordRequest, status=204),
+    AdminRoute("POST", "me/codes", people.offer_codes, _ADMIN, response=schemas.OfferedCodes),
+    AdminRoute("PUT", "me/codes", people.begin_codes, _ADMIN, schemas.FirstCode, status=204),
+    AdminRoute("DELETE", "me/codes", people.end_codes, _ADMIN, status=204),
     # people
     AdminRoute("GET", "users", people.users, _ADMIN, response=list[schemas.Account]),
     AdminRoute("POST", "users", people.create_user, _ADMIN, schemas.NewUser, schemas.Account, 201),
@@ -156,6 +162,8 @@ async def dispatch(services: AdminServices, request: web.BaseRequest, actor: Act
     match = _TABLE.find(request.method, path.removeprefix(PREFIX))
     actor = _acting(services, request, actor)
     _require_scope(actor, match.route.scope)
+    if actor.token is None and request.method not in _SAFE:  # a token's code was looked at with the token
+        actor = await services.authenticator.prove(actor, read_code(request.headers, CODE_HEADER))
     body = await _body(request, match.route)
     call = AdminCall(services, actor, match.captures, _query(query), body, request_id)
     return _answer(match.route, await match.route.handler(call))

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from gateway.adapter import Adapter, Place
 from gateway.addressed import Addressed
@@ -20,7 +21,7 @@ from gateway.auth.credential import Credential
 from gateway.errors import Invalid, TooLarge
 from gateway.graph import Graph
 from gateway.graph_publish import GraphPublish
-from gateway.model import Actor, Page, Repository, Visibility
+from gateway.model import Actor, Assurance, Page, Repository, Visibility
 from gateway.opened import OpenFile
 from gateway.publish import Publish
 from gateway.pull import Pull
@@ -28,6 +29,7 @@ from gateway.roster.format import RosterFormat
 from gateway.roster.roster import Roster
 from gateway.services import Services
 from gateway.web.answers import Answer, Headers
+from gateway.web.credentials import read_code
 from gateway.web.file_answer import FileAnswer
 from gateway.web.grown import DigestHeaders, grown_answer
 from gateway.web.ready import etag_matches, page_answer
@@ -69,10 +71,19 @@ class HostCall:
     async def sign_in(self, name: str, secret: str) -> Accounts:
         """Accounts as the user of this name and password, or whoever has this token, may manage them.
 
-        For clients that send these in a body. Raises Unauthenticated or Throttled.
+        For clients that send these in a body. Raises Unauthenticated, CodeRequired or Throttled.
         """
-        actor = await self._authenticator.actor(Credential(secret, name), self.actor.address)
+        authenticator = self._authenticator
+        actor = await authenticator.identify(Credential(secret, name), self.actor.address)
+        if actor.id == self.actor.id and self.actor.assurance is Assurance.CODE:
+            actor = replace(actor, assurance=Assurance.CODE)  # this request's code was taken from the same person
+        else:
+            actor = await authenticator.prove(actor, read_code(self.headers, self.adapter.code_header))
         return Accounts(self.services.identities, self.services.audit, actor)
+
+    async def confirm_password(self, password: str) -> None:
+        """Raise Unauthenticated or Throttled unless this is the actor's own password."""
+        await self._authenticator.password_actor(self.actor.name, password, self.actor.address)
 
     @property
     def authenticator(self) -> Authenticator:

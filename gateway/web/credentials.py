@@ -21,6 +21,11 @@ _TOKEN_SCHEMES = frozenset({"bearer", "token"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def read_code(headers: MultiMapping[str], name: str) -> str:
+    """The one-time code in the header of that name; empty without one."""
+    return _single(headers, name) or ""
+
+
 def read_credentials(headers: MultiMapping[str]) -> Credential | None:
     """The credential in these headers; None when there is none, Unauthenticated when it cannot be read.
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.adapter import Adapter, HostRoute, Route
+from gateway.adapter import CODE_HEADER, Adapter, HostRoute, Route
 from gateway.auth.authenticate import Authenticator, nobody
 from gateway.errors import Forbidden, GatewayError, PathInvalid, RepositoryUnknown, RouteUnknown, Unauthenticated
 from gateway.model import Actor, RepositoryKey, Scope
@@ -19,8 +19,10 @@ from gateway.web.addresses import Addresses
 from gateway.web.answers import Answer
 from gateway.web.asked import Asked
 from gateway.web.call import Call, HostCall
-from gateway.web.credentials import read_credentials
+from gateway.web.credentials import read_code, read_credentials
 from gateway.web.paths import Match, RouteTable, guard
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Own = Callable[[web.BaseRequest, Asked], Awaitable[Answer]]
 
@@ -208,8 +210,13 @@ class Routing:
         adapter, address = asked.adapter, asked.client.address
         if adapter is not None and asked.rest in adapter.signs_in:
             return nobody(address)
+        is_change = request.method not in _SAFE
         return await self._authenticator.actor(
-            read_credentials(request.headers), address, adapter.type if adapter is not None else ""
+            read_credentials(request.headers),
+            address,
+            adapter.type if adapter is not None else "",
+            code=read_code(request.headers, adapter.code_header if adapter else CODE_HEADER) if is_change else "",
+            is_change=is_change,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from gateway.auth.access import decide
+from gateway.auth.access import decide, require_proof
 from gateway.auth.accounts import Accounts
 from gateway.auth.authenticate import Authenticator
 from gateway.errors import Forbidden, Invalid, RepositoryUnknown
@@ -96,6 +96,7 @@ class AdminCall(Struct, frozen=True, dict=True):  # dict: for its cached propert
         if found is None or not self.may(Scope.READ, found):
             raise RepositoryUnknown(f"there is no repository {self.key}")
         if not self.may(scope, found):
+            require_proof(self.actor, scope)
             raise Forbidden(f"{self.actor.name} has no {scope} on {found.key}")
         return found
 

@@ -2,7 +2,7 @@
 
 from gateway.auth.access import implied
 from gateway.auth.claim import redeem_claim
-from gateway.errors import Forbidden
+from gateway.errors import CodeRequired, Forbidden
 from gateway.model import ActorKind, Scope
 from gateway.store.rows import ActorRow, TokenRow
 from gateway.web.control import schemas
@@ -14,13 +14,35 @@ async def me(call: AdminCall) -> schemas.Me:
     row, token = call.accounts.me(), call.actor.token
     scopes = frozenset(Scope) if token is None else implied(token.scopes)
     organisations = dict(call.accounts.rights.organisations)
-    return schemas.Me(row.name, row.kind, row.email, row.is_admin, organisations, sorted(scopes))
+    return schemas.Me(row.name, row.kind, row.email, row.is_admin, organisations, sorted(scopes), row.needs_code)
 
 
 async def change_password(call: AdminCall) -> None:
     """Change one's own password, in a session; other sessions end."""
     body = call.expect(schemas.PasswordRequest)
     await call.accounts.change_password(body.current, body.new)
+
+
+async def offer_codes(call: AdminCall) -> schemas.OfferedCodes:
+    """Make a secret for one-time codes, in a session; nothing is kept until a first code confirms it."""
+    return schemas.OfferedCodes(*await call.accounts.offer_codes())
+
+
+async def begin_codes(call: AdminCall) -> None:
+    """Ask for one-time codes from now on, once a first code shows that the secret arrived; sessions end."""
+    body = call.expect(schemas.FirstCode)
+    throttle, address = call.services.authenticator.throttle, call.actor.address
+    throttle.check(address)
+    try:
+        await call.accounts.begin_codes(body.secret, body.code)
+    except CodeRequired:
+        throttle.note(address)
+        raise
+
+
+async def end_codes(call: AdminCall) -> None:
+    """Ask for no more one-time codes; needs a session, and a code in the header `OTP`."""
+    await call.accounts.end_codes()
 
 
 async def redeem(call: AdminCall) -> schemas.FirstToken:
@@ -117,6 +139,7 @@ async def create_token(call: AdminCall) -> schemas.MintedToken:
         cidrs=body.cidrs,
         expires_at=body.expires_at,
         owner=body.owner,
+        is_automation=body.is_automation,
     )
     return schemas.MintedToken(secret, _token(row))
 
@@ -128,7 +151,7 @@ async def revoke_token(call: AdminCall) -> None:
 
 def _account(row: ActorRow) -> schemas.Account:
     return schemas.Account(
-        row.name, row.kind, row.email, row.has_password, row.is_admin, row.is_disabled, row.created_at
+        row.name, row.kind, row.email, row.has_password, row.is_admin, row.is_disabled, row.created_at, row.needs_code
     )
 
 
@@ -144,4 +167,5 @@ def _token(row: TokenRow) -> schemas.TokenView:
         row.expires_at,
         row.created_at,
         row.last_used_at,
+        row.is_automation,
     )

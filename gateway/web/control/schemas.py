@@ -22,7 +22,7 @@ class Reply(Struct):
 
 # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 class Me(Reply):
-    """Who asks, with what: `scopes` of the token, or all of them in a session."""
+    """Who asks, with what: `scopes` of the token, or all of them in a session. `needs_code`: of the account."""
 
     name: str
     kind: str
@@ -30,6 +30,19 @@ class Me(Reply):
     is_admin: bool
     organisations: dict[str, str]
     scopes: list[Scope]
+    needs_code: bool
+
+
+class OfferedCodes(Reply):
+    """A new secret, as base32 and as an `otpauth:` address; nothing is kept until a code confirms it."""
+
+    secret: str
+    address: str
+
+
+class FirstCode(Request):
+    secret: Text
+    code: Text
 
 
 class ClaimRequest(Request):
@@ -80,10 +93,14 @@ class Account(Reply):
     is_admin: bool
     is_disabled: bool
     created_at: float
+    needs_code: bool
 
 
 class NewToken(Request):
-    """`owner`: a service account, or left out for oneself. Empty lists do not narrow."""
+    """`owner`: a service account, or left out for oneself. Empty lists do not narrow.
+
+    `is_automation`: the token writes without a one-time code; making it needs one.
+    """
 
     name: Text
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=4)]
@@ -92,6 +109,7 @@ class NewToken(Request):
     cidrs: Texts = ()
     expires_at: float | None = None
     owner: Text | None = None
+    is_automation: bool = False
 
 
 class TokenView(Reply):
@@ -107,6 +125,7 @@ class TokenView(Reply):
     expires_at: float | None
     created_at: float
     last_used_at: float | None
+    is_automation: bool
 
 
 class MintedToken(Reply):
