@@ -57,6 +57,13 @@ def fake() -> Iterator[FaultyUpstream]:
 
 
 @pytest.fixture(scope="module")
+def fake_store() -> Iterator[FaultyUpstream]:
+    """Another server, to which an upstream may send those who ask it for a file."""
+    with _in_a_thread(FaultyUpstream()) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
 def images() -> Iterator[ContainerUpstream]:
     """A fake container registry in a thread of its own; one for each module."""
     with _in_a_thread(ContainerUpstream()) as upstream:

@@ -1,5 +1,7 @@
 """dotnet and nuget.exe install through the gateway: from another gateway, from its cache, past attacks and faults."""
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from tests.clients.dotnets import configure, content_hashes, dotnet, locked, nuget, pack, project, push, restore
 from tests.clients.gateway import WRITE, Gateway
 from tests.clients.tools import World
-from tests.fakes.faults import Fault, answer, corrupt, down, truncate
+from tests.fakes.faults import Fault, answer, corrupt, down, redirect, truncate
 from tests.fakes.nuget import package
 from tests.fakes.upstream import FaultyUpstream
 
@@ -192,6 +194,27 @@ def test_why_an_upstream_refuses_a_package_is_read_in_the_terminal(
 
     assert "403" in said
     assert "refuses" in said
+
+
+def test_dotnet_restores_what_the_upstream_keeps_in_an_object_store(
+    launch: Callable[..., Gateway], fake: FaultyUpstream, fake_store: FaultyUpstream, world: World
+) -> None:
+    (theirs,) = fake.nuget("Stored.Tool", {"1.0.0": package(size=300_000)})
+    fake_store.serve("/bucket/4f1e", theirs.body)
+    path = f"/nuget/files/stored.tool/1.0.0/{theirs.filename}"
+    fake.fault(redirect(f"{fake_store.url}bucket/4f1e?signature=abc"), path)
+    feed = {"type": "nuget", "url": fake.nuget_url, "username": "me", "password": "secret"}
+    front = launch(
+        {"nuget": {"acme/net": {"layers": ["feed"]}}}, upstreams={"feed": {**feed, "hosts": [fake_store.authority]}}
+    )
+    configure(world, (front.base(REPOSITORY) + "index.json", front.token("acme")))
+    project(world, {"Stored.Tool": "1.0.0"})
+
+    restore(world).succeeded()
+
+    assert content_hashes(world) == {"Stored.Tool": b64encode(hashlib.sha512(theirs.body).digest()).decode()}
+    assert [seen.has_credentials for seen in fake.seen if seen.path == path] == [True]
+    assert [seen.has_credentials for seen in fake_store.seen] == [False]
 
 
 def test_dotnet_says_which_packages_of_the_upstream_are_deprecated(

@@ -12,8 +12,8 @@ from adapters.nuget import reading, registration, routes_mirror
 from gateway.config import UpstreamConfig
 from gateway.format import Document
 from gateway.model import File, Listing
-from tests.conftest import StartGateway, public
-from tests.fakes.faults import answer, corrupt, down, slow
+from tests.conftest import StartGateway, private, public
+from tests.fakes.faults import answer, corrupt, down, redirect, slow
 from tests.fakes.nuget import package
 from tests.fakes.upstream import FaultyUpstream
 from tests.nuget.conftest import Feed
@@ -34,6 +34,7 @@ DOCUMENTS = (
     "repository-signatures/index.json",
 )
 FILE = "flat/left.pad/1.0.0/left.pad.1.0.0.nupkg"
+IN_FEED, IN_STORE = "/nuget/files/left.pad/1.0.0/left.pad.1.0.0.nupkg", "/bucket/4f1e"
 CERTIFICATE = b"not really a certificate"
 FINGERPRINT = hashlib.sha256(CERTIFICATE).hexdigest()
 
@@ -235,6 +236,66 @@ async def test_a_leaf_that_is_gone_is_no_promise(feed: Feed) -> None:
     feed.fake.remove("/nuget/catalog/left.pad.1.0.0.json")
 
     assert (await feed.get(FILE)).body == theirs.body
+
+
+# ── an upstream that keeps its packages in an object store ───────────────────────────────────────────────────────
+async def test_an_object_store_that_the_upstream_sends_us_to_never_sees_its_credentials(
+    start_gateway: StartGateway,
+) -> None:
+    async with FaultyUpstream() as fake, FaultyUpstream() as store:
+        (theirs,) = fake.nuget("Left.Pad", {"1.0.0": package(size=300_000)})
+        move(fake, store, theirs.body)
+        gateway = await start_gateway(
+            {"nuget": {"acme/tools": private("fake")}},
+            {"fake": fake.config("nuget", username="me", password="secret", hosts=(store.authority,))},
+        )
+        feed, token = Feed(gateway, fake), await gateway.token()
+
+        cold, warm = await feed.get(FILE, token), await feed.get(FILE, token)
+
+        assert cold.body == warm.body == theirs.body
+        assert all(seen.headers["authorization"].startswith("Basic ") for seen in fake.seen)
+        (asked,) = store.seen
+        assert asked.path == f"{IN_STORE}?signature=abc"
+        assert not asked.has_credentials
+        assert token not in str(asked.headers)
+
+
+async def test_bytes_of_an_object_store_are_held_to_the_hash_that_the_feed_promises(
+    start_gateway: StartGateway,
+) -> None:
+    async with FaultyUpstream() as fake, FaultyUpstream() as store:
+        (theirs,) = fake.nuget("Left.Pad", {"1.0.0": package(size=300_000)})
+        other = package(size=299_000).build("Left.Pad", "1.0.0")
+        move(fake, store, other.body)
+        config = fake.config("nuget", token="secret", hosts=(store.authority,))
+        gateway = await start_gateway({"nuget": {"acme/tools": public("fake")}}, {"fake": config})
+        feed = Feed(gateway, fake)
+
+        refused = await feed.get(FILE)
+        assert refused.status >= 500
+        assert other.sha256 not in {digest.hex for digest, _, _ in gateway.services.cache.walk()}
+
+        store.serve(IN_STORE, theirs.body)
+        gateway.services.client.forgive()
+        assert (await feed.get(FILE)).body == theirs.body
+
+
+async def test_an_object_store_that_nobody_has_named_is_not_asked(start_gateway: StartGateway) -> None:
+    async with FaultyUpstream() as fake, FaultyUpstream() as store:
+        (theirs,) = fake.nuget("Left.Pad", {"1.0.0": package()})
+        move(fake, store, theirs.body)
+        gateway = await start_gateway({"nuget": {"acme/tools": public("fake")}}, {"fake": fake.config("nuget")})
+
+        assert (await Feed(gateway, fake).get(FILE)).status >= 500
+
+        assert store.seen == []
+
+
+def move(fake: FaultyUpstream, store: FaultyUpstream, body: bytes) -> None:
+    """The package lies in the store alone, and the feed sends everyone there who asks for it."""
+    store.serve(IN_STORE, body)
+    fake.fault(redirect(f"{store.url.rstrip('/')}{IN_STORE}?signature=abc"), IN_FEED)
 
 
 # ── lies and trouble ─────────────────────────────────────────────────────────────────────────────────────────────
