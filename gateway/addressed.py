@@ -25,8 +25,10 @@ from gateway.format import Ask, Document
 from gateway.layers import Layer, flatten
 from gateway.model import Digest, Listing, OwnerMode, Page, Visibility
 from gateway.opened import OpenFile
-from gateway.pull import Pull, Rendered, Source, held_source
+from gateway.pull import Pull
+from gateway.rendered import Rendered
 from gateway.shelf import FileProof, Shelf
+from gateway.sources import Source, held_source
 from gateway.store.first_use import is_strong
 from gateway.store.rows import CachedFile, DocumentRow
 from gateway.store.spool import Expected, Follower

@@ -19,11 +19,11 @@ from cachetools import LRUCache
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.document_proof import proven
 from gateway.errors import Blocked, FileUnknown, Invalid, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask, Document
 from gateway.freshness import Freshness, Validators, judge, may_stand_in, remaining
 from gateway.model import Digest, Listing
-from gateway.proof import proven
 from gateway.store.blobs import FileBlobs
 from gateway.store.database import Database
 from gateway.store.documents import DocumentRows

@@ -6,14 +6,11 @@ ecosystem; what must be parsed or rendered is handed in by the adapter.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
-from isal import igzip
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway import derived, listings
@@ -22,51 +19,18 @@ from gateway.cold import Cold, beside, counted
 from gateway.documents import Parse
 from gateway.errors import FileUnknown, PackageUnknown
 from gateway.format import Ask
-from gateway.layers import Layer, Ownership
-from gateway.listings import HeldListing
-from gateway.model import HOSTED_LAYER, Digest, File, Listing, OwnerMode, Page, Scope, Visibility
+from gateway.layers import Layer
+from gateway.model import Digest, File, Listing, OwnerMode, Page, Scope, Visibility
 from gateway.opened import OpenFile, etag_of, warm_file
+from gateway.rendered import Rendered, finish
+from gateway.sources import Source, held_source, hosted_listing
 from gateway.store.first_use import FirstUse, is_strong
-from gateway.store.rows import CachedFile, HostedPackage
+from gateway.store.rows import CachedFile
 from gateway.store.spool import Expected, Follower
 from gateway.upstream.client import Stream
 
 T = TypeVar("T")
 _BIG = 256 * 1024  # bytes of a document from which parsing and rendering leave the loop
-
-
-class Rendered(Struct, frozen=True):
-    """What an adapter made of a listing. weak: the ETag shall be weak (a proxy may compress the body).
-
-    etag: with its quotes, where the protocol says what it is made of; it must name body and form. is_ranged: see Page.
-    """
-
-    body: bytes
-    content_type: str
-    weak: bool = False
-    headers: tuple[tuple[str, str], ...] = ()
-    etag: str = ""
-    is_ranged: bool = False
-
-
-class Source(Struct, frozen=True):
-    """Where a listing comes from: hosted rows as of a revision, or a held document.
-
-    revision: of the package's row beside a held document, which rises with what we learn of its files; a row that has
-    just been made says no more than none.
-    """
-
-    layer: Layer
-    hosted: HostedPackage | None = None
-    held: HeldListing | None = None
-    revision: int = 1
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        if self.hosted is not None:
-            return (HOSTED_LAYER, self.layer.repository.id, self.hosted.row.revision)
-        assert self.held is not None
-        return (*self.held.identity, self.layer.repository.id, self.revision)
 
 
 class Pull(Asking):
@@ -222,7 +186,7 @@ class Pull(Asking):
 
     async def _one_listing(self, package: str, source: Source) -> Listing:
         if source.hosted is not None:
-            return _hosted_listing(package, source.hosted)
+            return hosted_listing(package, source.hosted)
         assert source.held is not None
         listing = await listings.read(self._services.documents, self._format, source.held, package)
         first = self._first_uses(package, source)
@@ -396,26 +360,6 @@ class Pull(Asking):
             is_private=self.repository.visibility is not Visibility.PUBLIC,
             hashes=hashes,
         )
-
-
-def held_source(owned: Ownership, layer: Layer, held: HeldListing) -> Source:
-    row = owned.rows.get(layer.repository.id)
-    return Source(layer, held=held, revision=1 if row is None else row.revision)
-
-
-def _hosted_listing(package: str, hosted: HostedPackage) -> Listing:
-    facts = {**hosted.row.facts, "tags": hosted.tags, "revision": hosted.row.revision}
-    return Listing(package, hosted.files, facts)
-
-
-def finish(rendered: Rendered, variant: str) -> Page:
-    """The page with its ETag (of body and variant, so that no form revives another) and its compressed body."""
-    body = rendered.body
-    mark = hashlib.sha256(variant.encode() + b"\0" + body).hexdigest()[:40]
-    is_packed = body.startswith(b"\x1f\x8b")
-    gzip = igzip.compress(body, compresslevel=1, mtime=0) if len(body) > 1000 and not is_packed else None
-    etag = rendered.etag or (f'W/"{mark}"' if rendered.weak else f'"{mark}"')
-    return Page(body, rendered.content_type, etag, gzip, rendered.headers, is_ranged=rendered.is_ranged)
 
 
 def _weight(sources: list[Source]) -> int:

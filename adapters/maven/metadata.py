@@ -18,7 +18,7 @@ from adapters.maven import names
 from adapters.maven.names import FileName, Kind, Spot
 from adapters.maven.versions import SNAPSHOT, is_snapshot, ordered
 from gateway.model import HOSTED_LAYER, File, Listing
-from gateway.pull import Rendered
+from gateway.rendered import Rendered
 
 CONTENT_TYPE = "application/xml"
 QUIET_SECONDS = 60.0

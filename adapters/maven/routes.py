@@ -19,7 +19,7 @@ from gateway.adapter import Route
 from gateway.errors import FileUnknown, Invalid, PackageUnknown, UpstreamCorrupt
 from gateway.model import HOSTED_LAYER, Listing, OwnerMode, Page, Scope
 from gateway.opened import OpenFile, etag_of
-from gateway.pull import Rendered
+from gateway.rendered import Rendered
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer

@@ -17,7 +17,7 @@ from adapters.npm import (
 from adapters.npm.addresses import package_of, routes
 from gateway.errors import FileUnknown
 from gateway.model import Listing, OwnerMode, Page
-from gateway.pull import Rendered
+from gateway.rendered import Rendered
 
 if TYPE_CHECKING:
     from gateway.adapter import Route

@@ -19,7 +19,7 @@ from adapters.nuget.addresses import base_of, filename_of, package_of, routes, v
 from adapters.nuget.registration import PATHS, Hive
 from gateway.errors import FileUnknown, Invalid, PackageUnknown
 from gateway.model import Listing
-from gateway.pull import Rendered
+from gateway.rendered import Rendered
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer

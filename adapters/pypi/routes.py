@@ -27,7 +27,7 @@ from gateway.errors import (
 )
 from gateway.model import File, Listing, Page, Scope, Visibility, is_hash
 from gateway.opened import OpenFile
-from gateway.pull import Rendered
+from gateway.rendered import Rendered
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer

@@ -29,7 +29,7 @@ from adapters.rubygems.spec import Spec
 from gateway.errors import FileUnknown, GatewayError, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Document
 from gateway.model import HOSTED_LAYER, File, Listing, Page, Visibility
-from gateway.pull import Rendered, finish
+from gateway.rendered import Rendered, finish
 from gateway.roster.book import Promise
 from gateway.roster.format import Entry
 

@@ -12,7 +12,7 @@ from gateway.documents import Held
 from gateway.errors import GatewayError, StoreTrouble
 from gateway.format import Document
 from gateway.model import Actor, Listing, Page, Repository, Visibility
-from gateway.pull import Rendered, finish
+from gateway.rendered import Rendered, finish
 from gateway.roster.book import Book, Promise
 from gateway.roster.contents import TROUBLE, Contents, Lists
 from gateway.roster.format import RosterFormat

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.errors import StoreTrouble
 from gateway.model import Digest
-from gateway.pull import Rendered
+from gateway.rendered import Rendered
 from gateway.roster.roster import Roster, View
 from gateway.store.blobs import OpenBlob
 from gateway.store.ledgers import Edition
