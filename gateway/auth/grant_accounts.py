@@ -70,6 +70,7 @@ class GrantAccounts(Acting):
         row = next((row for row in await self._identities.grants() if row.id == id_), None)
         if row is None or not self._may_grant(row.repository, row.package, row.cidr):
             raise Unknown("no such grant")
+        access.require_proof(self.actor, Scope.ADMIN)
         await self._identities.delete_grant(id_)
         await self.note("grant.delete", row.repository, row.package, id=id_, role=row.role)
 

@@ -130,3 +130,16 @@ def test_a_wrong_grant_is_refused(entrepot, words):
     assert result.code in {1, 2}
     assert result.err.count("\n") == 1
     assert entrepot("grant", "list").out == ""
+
+
+def test_a_token_for_automation_is_for_somebody_with_codes_and_does_not_administer(entrepot):
+    entrepot("user", "create", "ann")
+    make = ("token", "create", "--user", "ann", "--automation", "--scope")
+
+    early = entrepot(*make, "write")
+    entrepot("user", "otp", "enable", "ann")
+    made, wide = entrepot(*make, "write"), entrepot(*make, "admin")
+
+    assert (early.code, early.err) == (2, "error: ann has no one-time codes: every token of theirs works without\n")
+    assert made.out.startswith("ent_")
+    assert (wide.code, wide.err) == (2, "error: a token for automation does not administer\n")

@@ -87,3 +87,35 @@ def test_an_organisation_that_owns_repositories_cannot_be_deleted(entrepot):
     assert result.code == 1
     assert result.err == "error: acme still owns pypi/acme/tools\n"
     assert "acme" in entrepot("org", "list").out
+
+
+def test_one_time_codes_are_begun_with_a_secret_that_is_shown_once(entrepot, data):
+    entrepot("user", "create", "ann")
+
+    begun = entrepot("user", "otp", "enable", "ann")
+    again = entrepot("user", "otp", "enable", "ann")
+
+    secret, address = begun.out.splitlines()
+    assert len(secret) == 32
+    assert address == f"otpauth://totp/Entrepot:ann?secret={secret}&issuer=Entrepot"
+    assert (again.code, again.out) == (1, "")
+    assert again.err == "error: this account has one-time codes already\n"
+    rows = sqlite3.connect(data / "catalogue.sqlite").execute("SELECT action, detail FROM audit").fetchall()
+    assert rows[-1][0] == "code.enable"
+    assert secret not in str(rows)
+    assert data.stat().st_mode & 0o077 == 0
+
+
+def test_one_time_codes_are_ended_and_may_begin_anew(entrepot):
+    entrepot("user", "create", "ann")
+    first = entrepot("user", "otp", "enable", "ann").out
+
+    assert entrepot("user", "otp", "disable", "ann").code == 0
+    assert entrepot("user", "otp", "disable", "ann").err == "error: ann has no one-time codes\n"
+    assert entrepot("user", "otp", "enable", "ann").out != first
+
+
+def test_a_machine_has_no_one_time_codes(entrepot):
+    entrepot("service", "create", "robot")
+
+    assert entrepot("user", "otp", "enable", "robot").err == "error: there is no user robot\n"

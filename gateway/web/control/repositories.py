@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from gateway.auth.access import require_proof
 from gateway.config import RepositoryConfig
 from gateway.errors import AlreadyExists, Conflict, Forbidden, Invalid, PackageUnknown, RepositoryUnknown
 from gateway.model import HOSTED_LAYER, ActorKind, OwnerMode, Repository, RepositoryKey, Scope
@@ -40,6 +41,7 @@ async def create_repository(call: AdminCall) -> schemas.RepositoryView:
         raise Invalid(f"type: expected one of {', '.join(sorted(services.formats))}")
     key = RepositoryKey.checked(body.type, body.owner, body.name)
     if not call.may(Scope.ADMIN, Repository(0, key)):
+        require_proof(call.actor, Scope.ADMIN)
         raise Forbidden(f"{call.actor.name} does not manage {key.owner}, or its token has no admin scope")
     _require_owner_exists(call, key.owner)
     if services.repositories.get(key) is not None:
@@ -136,6 +138,7 @@ def _package(call: AdminCall, scope: Scope) -> tuple[Repository, str]:
     if not call.may(Scope.READ, found, package, restricted=restricted):
         raise PackageUnknown(f"there is no package {package} in {found.key}")
     if not call.may(scope, found, package, restricted=restricted):
+        require_proof(call.actor, scope)
         raise Forbidden(f"{call.actor.name} has no {scope} on {package} in {found.key}")
     return found, package
 
