@@ -147,9 +147,11 @@ def _warm_runs(
     install: Callable[[Arena, Source], Run],
     what: str,
 ) -> dict[str, Run]:
+    """Twice as many rounds as other cases, for clients vary more than servers; each begins with another server."""
     runs: dict[str, list[Run]] = {source.server: [] for source in sources}
-    for number in range(arena.rounds):
-        for source in sources:
+    for number in range(2 * arena.rounds + 1):
+        for at in range(len(sources)):
+            source = sources[(number + at) % len(sources)]
             runs[source.server].append(install(arena, source))
             arena.say(f"  round {number + 1} {source.server}, {what}: {runs[source.server][-1]}")
     medians = {

@@ -85,7 +85,7 @@ def workers(arena: Arena, outcome: Outcome) -> None:
     both = [arena.product(path, PYPI_ACCEPT, name=f"product-{n}", cpu="0,1", workers=n) for n in (1, 2)]
     reference = arena.two_workers("page", get(both[0]))
     get(both[1])
-    rates = _rates(arena, outcome, [reference, *both], (64,), cpu="0,1", threads=2)[64]
+    rates = _rates(arena, outcome, [reference, *both], (64,), cpu="0,1", threads=2, rounds=2 * arena.rounds + 1)[64]
     two, one = rates["product-2"].per_second, rates["product-1"].per_second
     what = "2 workers: req/s ÷ nginx with 2 workers, c64"
     outcome.checks.append(Check(what, two / rates["nginx"].per_second, 0.5, 0.8))
@@ -124,12 +124,13 @@ def _rates(
 ) -> dict[int, dict[str, Rate]]:
     """connections → server → medians; the first visit of each server is a warm-up that does not count."""
     cpu, threads = str(settings.get("cpu", "1")), int(settings.get("threads", 1))
+    rounds = int(settings.get("rounds", arena.rounds))
     for target in targets:
         rate(target, connections[0], 1, cpu=cpu, threads=threads)
     found: dict[int, dict[str, Rate]] = {}
     for count in connections:
         measure = partial(rate, connections=count, seconds=arena.seconds, cpu=cpu, threads=threads)
-        measured = interleaved(targets, arena.rounds, measure, arena.say)
+        measured = interleaved(targets, rounds, measure, arena.say)
         found[count] = {server: _median(rates) for server, rates in measured.items()}
         for server, one in found[count].items():
             text = f"{one.per_second:,.0f} req/s, {one.cpu:.4f} CPU-s per 1,000, p50 {one.p50:.2f} p99 {one.p99:.2f} ms"
