@@ -130,12 +130,14 @@ class Publish:
         tags: Mapping[str, str] | None = None,
         expected_revision: int | None = None,
         defaults: Mapping[str, Any] | None = None,
+        refuses_twins: bool = False,
     ) -> Committed:
         """Keep the bytes, then publish the files in one transaction.
 
         defaults: document-level facts that the package gets where it has no such.
         Raises AlreadyExists for a name with other bytes, NameRetired for one that was deleted, NameTaken;
-        Conflict where the package has another revision than the expected one (0: nothing is hosted).
+        Conflict where the package has another revision than the expected one (0: nothing is hosted), and with
+        `refuses_twins` where the name or a version differs from a published one by case alone.
         """
         self.require(Scope.WRITE, package)
         rows = [await self._keep(file) for file in files]
@@ -150,6 +152,7 @@ class Publish:
             is_stored=lambda digest: self._services.hosted.has(digest) is not None,
             expected_revision=expected_revision,
             defaults=defaults,
+            refuses_twins=refuses_twins,
         )
         await self.note("publish", package, files=[file.filename for file in files], created=committed.created)
         return committed
@@ -160,6 +163,7 @@ class Publish:
         *,
         expected: Mapping[str, int] | None = None,
         rivals: Collection[tuple[str, str]] = (),
+        refuses_twins: bool = False,
     ) -> None:
         """Publish files of several packages (with their facts, or None) together or not at all; raises as `commit`.
 
@@ -177,6 +181,7 @@ class Publish:
             is_stored=lambda digest: self._services.hosted.has(digest) is not None,
             expected=expected,
             rivals=rivals,
+            refuses_twins=refuses_twins,
         )
         for package, (files, _) in batches.items():
             if files:

@@ -213,7 +213,7 @@ async def _publish(call: "Call", checked: _Checked) -> str:
     """Publish all of it in one transaction; the state that follows."""
     batches = {package: (files, checked.facts.get(package)) for package, files in checked.files.items()}
     try:
-        await call.publish.commit_all(batches)
+        await call.publish.commit_all(batches, refuses_twins=True)
     except GatewayError as error:
         if error.status >= 500:
             raise

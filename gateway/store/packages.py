@@ -15,6 +15,7 @@ from gateway.store.database import Database, from_json
 from gateway.store.notes import Notes
 from gateway.store.owners import Owners
 from gateway.store.publishing import (
+    TWINS,
     apply_edit,
     check_untaken,
     commit_files,
@@ -111,12 +112,10 @@ class Packages(Owners, Staging, Notes):
 
     async def twins(self, repository_id: int, name: str) -> list[str]:
         """Hosted names that differ from this one by the case of ASCII letters alone."""
-        sql = (
-            "SELECT name FROM package WHERE repository_id = ? AND name = ? COLLATE NOCASE AND name <> ?"
-            " AND owner_mode <> 'upstream'"
-        )
         parameters = (repository_id, name, name)
-        return await self._database.read(lambda connection: list(connection.exec_driver_sql(sql, parameters).scalars()))
+        return await self._database.read(
+            lambda connection: list(connection.exec_driver_sql(TWINS, parameters).scalars())
+        )
 
     def below(self, repository_id: int, prefix: str) -> list[PackageRow]:
         """The hosted rows whose name begins so, at most a thousand; a point read."""
@@ -147,6 +146,7 @@ class Packages(Owners, Staging, Notes):
         is_stored: Callable[[Digest], bool] = _assume_stored,
         expected_revision: int | None = None,
         defaults: Mapping[str, Any] | None = None,
+        refuses_twins: bool = False,
         now: float | None = None,
     ) -> Committed:
         """Publish files in one transaction; the same bytes under the same name change nothing.
@@ -156,6 +156,7 @@ class Packages(Owners, Staging, Notes):
         new digest while the write lock is held, so that a sweep (`BlobRows.drop`) cannot remove bytes that are just
         being linked; False raises StoreTrouble.
         expected_revision: of the row, 0 where nothing is hosted; Conflict where it is another one by now.
+        refuses_twins: Conflict for a new name, or a version, that differs from a published one by case alone.
         Raises NameTaken (an upstream owns the name), AlreadyExists (other bytes), NameRetired (a tombstone).
         """
         moment = time.time() if now is None else now
@@ -172,6 +173,7 @@ class Packages(Owners, Staging, Notes):
                 is_stored=is_stored,
                 expected=expected_revision,
                 defaults=defaults,
+                refuses_twins=refuses_twins,
                 now=moment,
             )
         )
@@ -186,6 +188,7 @@ class Packages(Owners, Staging, Notes):
         is_stored: Callable[[Digest], bool] = _assume_stored,
         expected: Mapping[str, int] | None = None,
         rivals: Collection[tuple[str, str]] = (),
+        refuses_twins: bool = False,
     ) -> None:
         """Publish files of several names, with their document-level facts, in one transaction; see `commit`.
 
@@ -208,6 +211,7 @@ class Packages(Owners, Staging, Notes):
                     is_merged=is_merged(name),
                     is_stored=is_stored,
                     expected=None if expected is None else expected.get(name),
+                    refuses_twins=refuses_twins,
                     now=moment,
                 )
 

@@ -25,6 +25,13 @@ _TAKEN = (
     "SELECT 1 FROM package JOIN file ON file.package_id = package.id"
     " WHERE repository_id = ? AND package.name = ? COLLATE NOCASE AND filename = ? COLLATE NOCASE"
 )
+TWINS = (
+    "SELECT name FROM package WHERE repository_id = ? AND name = ? COLLATE NOCASE AND name <> ?"
+    " AND owner_mode <> 'upstream'"
+)
+_TWIN_VERSION = """\
+SELECT version FROM file
+WHERE package_id = ? AND version = ? COLLATE NOCASE AND version <> ? AND deleted_at IS NULL"""
 _CHANGED = "UPDATE package SET changed = (SELECT value FROM generation WHERE scope = ?) WHERE id = ?"
 
 
@@ -97,18 +104,25 @@ def commit_files(
     now: float,
     expected: int | None = None,
     defaults: Mapping[str, Any] | None = None,
+    refuses_twins: bool = False,
 ) -> Committed:
     """Link files into a hosted package, creating it where needed; see `Packages.commit`."""
     row = find_package(connection, repository_id, name)
     if expected is not None and expected != _hosted_revision(row):
         raise Conflict(f"{name} was changed while this was published: try again", retry_after=1.0)
+    if refuses_twins and _hosted_revision(row) == 0:
+        _check_name(connection, repository_id, name)
     if row is None:
         row, is_new = insert_package(connection, repository_id, name, OwnerMode.HOSTED, "", now), True
     elif row.owner_mode is OwnerMode.UPSTREAM and not is_merged:
         raise NameTaken(f"{name} belongs to the upstream {row.origin or 'layer'}: an admin has to claim it first")
     else:
         is_new = row.owner_mode is OwnerMode.UPSTREAM
-    added = [_add_file(connection, row, file, actor, is_stored, now) for file in files]
+    added = []
+    for file in files:
+        if refuses_twins:
+            _check_version(connection, row, file.version)
+        added.append(_add_file(connection, row, file, actor, is_stored, now))
     retagged = [_set_tag(connection, row, tag, version) for tag, version in tags.items()]
     values: dict[str, object] = {"owner_mode": str(OwnerMode.HOSTED), "origin": ""} if is_new else {}
     facts = {**(defaults or {}), **(row.facts if facts is None else facts)}
@@ -122,6 +136,20 @@ def commit_files(
 def _hosted_revision(row: PackageRow | None) -> int:
     """The revision of what is hosted; 0 for a name of which nothing is, as `Packages.hosted` has it."""
     return 0 if row is None or row.owner_mode is OwnerMode.UPSTREAM else row.revision
+
+
+def _check_name(connection: Connection, repository_id: int, name: str) -> None:
+    """Raise Conflict for a name that differs from a hosted one by case alone."""
+    twin = connection.exec_driver_sql(TWINS, (repository_id, name, name)).scalar()
+    if twin is not None:
+        raise Conflict(f"{twin} is published here: {name} differs by case alone")
+
+
+def _check_version(connection: Connection, row: PackageRow, version: str) -> None:
+    """Raise Conflict for a version that differs from one that has files by case alone."""
+    twin = connection.exec_driver_sql(_TWIN_VERSION, (row.id, version, version)).scalar()
+    if twin is not None:
+        raise Conflict(f"{row.name} has a version {twin}: {version} differs by case alone")
 
 
 def check_untaken(connection: Connection, repository_id: int, rivals: Iterable[tuple[str, str]]) -> None:

@@ -64,8 +64,19 @@ async def test_a_good_bundle_is_published_at_once_with_everything_in_it(jvm: Cli
         {"../../etc/passwd": b"x"},
         {"loose.txt": b"x"},
         {"com/acme/published/1.0/published-1.0.pom": pom("com.acme:published", "1.0", packaging="pom")},
+        {"com/acme/Tool/1.0/Tool-1.0.pom": pom("com.acme:Tool", "1.0", packaging="pom")},
     ],
-    ids=["wrong checksum", "no jar", "other coordinates", "no pom", "snapshot", "outside", "loose", "published"],
+    ids=[
+        "wrong checksum",
+        "no jar",
+        "other coordinates",
+        "no pom",
+        "snapshot",
+        "outside",
+        "loose",
+        "published",
+        "case",
+    ],
 )
 async def test_one_fault_fails_all_of_it(jvm: Client, fault: dict[str, bytes]) -> None:
     await jvm.deploy("com.acme:published", "1.0")

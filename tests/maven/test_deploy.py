@@ -13,6 +13,7 @@ from tests.conftest import StartGateway, public
 from tests.fakes.artifacts import zip_of
 from tests.fakes.maven import library, metadata, pom
 from tests.maven.asking import ALGORITHMS, Client, hex_of, text, texts
+from tests.racing import meet
 
 TOOL = "com/acme/tool/"
 JAR = f"{TOOL}1.0/tool-1.0.jar"
@@ -286,6 +287,30 @@ async def test_coordinates_that_differ_by_case_alone_are_refused(jvm: Client) ->
     version = await jvm.put(f"{TOOL}1.0-rc1/tool-1.0-rc1.pom", pom("com.acme:tool", "1.0-rc1"))
 
     assert (name.status, version.status) == (409, 409)
+
+
+@pytest.mark.parametrize(
+    "twins",
+    [
+        (("com.acme:race", "1.0"), ("com.acme:Race", "1.0")),
+        (("com.acme:race", "1.0"), ("com.Acme:race", "2.0")),
+        (("com.acme:race", "1.0-RC1"), ("com.acme:race", "1.0-rc1")),
+    ],
+)
+async def test_of_coordinates_at_once_that_differ_by_case_alone_one_is_published(
+    jvm: Client, monkeypatch: pytest.MonkeyPatch, twins: tuple[tuple[str, str], ...]
+) -> None:
+    meet(monkeypatch, len(twins))
+
+    done = await asyncio.gather(*(jvm.put(_pom_path(*twin), pom(*twin)) for twin in twins))
+
+    assert sorted(reply.status for reply in done) == [201, 409]
+    assert sorted([(await jvm.get(_pom_path(*twin))).status for twin in twins]) == [200, 404]
+
+
+def _pom_path(package: str, version: str) -> str:
+    group, artifact = package.split(":")
+    return f"{group.replace('.', '/')}/{artifact}/{version}/{artifact}-{version}.pom"
 
 
 async def test_a_method_of_webdav_is_refused_with_those_that_work(jvm: Client) -> None:
