@@ -23,21 +23,27 @@ if TYPE_CHECKING:
 
 MAX_CHECKSUM = 4096  # bytes of a sidecar
 _HELD_SECONDS = 600.0
+_PART_SECONDS = 600.0  # after which a checksum is no part of the upload before it, but of one that replaces it
 _DOUBT_SECONDS = 3600.0  # within which a wrong checksum speaks of an upload, not of a published version
 _REFUSALS: dict[int, type[GatewayError]] = {403: Forbidden, 409: AlreadyExists}
 
 
-async def take(call: "Call", spot: "Spot", hosted: "HostedPackage | None") -> "Answer":
-    """A checksum: compared with its file, or held until that comes. Raises what its file was refused with."""
+async def take(call: "Call", spot: "Spot", hosted: "HostedPackage | None", *, is_movable: bool) -> "Answer":
+    """A checksum: compared with its file, or held until that comes. Raises what its file was refused with.
+
+    is_movable: other bytes may replace the file, and this may be their checksum.
+    """
     said = wire.read_checksum(spot.checksum, await call.body(MAX_CHECKSUM))
     file = hosted.find(spot.key) if hosted is not None else None
     if file is None or said != file.hashes.get(spot.checksum):
         _refuse_again(call, spot, said)
-    if file is None and said is not None:
+    is_early = file is None or (is_movable and said != file.hashes.get(spot.checksum) and _age(file) >= _PART_SECONDS)
+    if is_early and said is not None:
+        before = None if file is None else file.sha256
         await _change(call, spot, lambda noted: {**noted, "said": {**noted.get("said", {}), spot.checksum: said}})
         hosted = await call.publish.hosted(spot.package)
         file = hosted.find(spot.key) if hosted is not None else None
-        if file is None:
+        if file is None or file.sha256 == before:
             return call.text("", 201)
         await _change(call, spot, lambda _: {})  # the file came meanwhile
     if file is not None and said == file.hashes.get(spot.checksum):

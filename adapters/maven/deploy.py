@@ -51,7 +51,9 @@ async def put(call: "Call") -> "Answer":
     check_policy(call, spot)
     hosted = await call.publish.begin(spot.package)
     await check_case(call, spot, hosted)
-    return await (checksums.take if spot.checksum else _file)(call, spot, hosted)
+    if spot.checksum:
+        return await checksums.take(call, spot, hosted, is_movable=is_movable(call, spot))
+    return await _file(call, spot, hosted)
 
 
 async def delete(call: "Call") -> "Answer":

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from adapters.maven import checksums
 from adapters.maven.wire import MavenFormat
 from gateway.config import RepositoryConfig
 from gateway.housekeeping import Housekeeping
@@ -178,6 +179,39 @@ async def test_checksums_before_their_file_are_held_and_the_right_bytes_are_take
 
     assert (await jvm.get(f"{JAR}.sha1")).status == 404
     assert (await jvm.put(JAR, body)).status == 201
+
+
+async def test_checksums_before_the_bytes_that_replace_a_snapshot_are_held_for_these(
+    jvm: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{TOOL}1.0-SNAPSHOT/tool-1.0-SNAPSHOT.jar"
+    old, new = (library(size=size).build("com.acme:tool", "1.0-SNAPSHOT").body for size in (10, 20))
+    await jvm.put_with_sums(path, old)
+    soon = await jvm.put(f"{path}.sha1", hex_of(new))
+    monkeypatch.setattr(checksums, "_PART_SECONDS", 0.0)
+
+    held = [(await jvm.put(f"{path}.{algorithm}", hex_of(new, algorithm))).status for algorithm in ALGORITHMS]
+    between = (await jvm.get(path)).body, (await jvm.get(f"{path}.sha1")).body
+    replaced = await jvm.put(path, new)
+
+    assert (soon.status, held, replaced.status) == (400, [201] * 4, 201)
+    assert between == (old, hex_of(old).encode())
+    assert (await jvm.get(path)).body == new
+
+
+async def test_bytes_that_replace_a_snapshot_are_held_to_the_checksum_before_them(
+    jvm: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{TOOL}1.0-SNAPSHOT/tool-1.0-SNAPSHOT.jar"
+    old, new = (library(size=size).build("com.acme:tool", "1.0-SNAPSHOT").body for size in (10, 20))
+    await jvm.put_with_sums(path, old)
+    monkeypatch.setattr(checksums, "_PART_SECONDS", 0.0)
+    await jvm.put(f"{path}.sha1", hex_of(b"other"))
+
+    refused = await jvm.put(path, new)
+
+    assert refused.status == 400
+    assert (await jvm.get(path)).body == old
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
