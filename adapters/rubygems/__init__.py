@@ -18,5 +18,7 @@ ADAPTER = Adapter(
     title="Ruby",
     snippets=SNIPPETS,
     normalize_path=normalize_path,
+    # gem 4 sends the code that was just refused when it asks here for a security key, and would ask anew for ever.
+    signs_in=frozenset({"api/v1/webauthn_verification"}),
     prefetch={"Gemfile.lock": from_lock, "gems.locked": from_lock, "*.lock": from_lock},
 )

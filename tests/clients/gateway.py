@@ -8,15 +8,17 @@ import json
 import os
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from pyotp import TOTP
 
 from tests.clients.install import ROOT
 from tests.clients.process import Server
@@ -122,6 +124,17 @@ class Gateway(Server):
         chosen = [part for scope in scopes for part in ("--scope", scope)]
         made = self.cli("token", "create", "--user", user, *chosen, "--data", str(self.data), *arguments).succeeded()
         return made.stdout.strip()
+
+    def one_time_codes(self, user: str, role: str, repository: str) -> tuple[str, Callable[[int], str]]:
+        """A new token of a user who gets this role and one-time codes, and what tells the code of now or of later.
+
+        A step is half a minute; of two codes in order that of now comes first, and that of the next step (1) is good too.
+        """
+        token = self.token(user, DELETE)
+        self.cli("grant", "add", user, role, repository, "--data", str(self.data)).succeeded()
+        made = self.cli("user", "otp", "enable", user, "--data", str(self.data)).succeeded()
+        authenticator = TOTP(made.stdout.split()[0])
+        return token, lambda steps: authenticator.at(int(time.time()), counter_offset=steps)
 
     def get(self, path: str, *, token: str = "", headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Status and body of a GET of a path on this gateway."""

@@ -27,6 +27,15 @@ PUBLISH: Mapping[str, tuple[str, ...]] = {
 WITHOUT_WORDS = {"pnpm12", "bun"}
 
 
+# What a client says that would ask for a one-time code, and has nobody to ask.
+_ASKED_FOR_A_CODE = {
+    **dict.fromkeys(("npm10", "npm11", "npm12", "pnpm10"), "EOTP"),
+    "pnpm12": "ERR_PNPM_OTP_NON_INTERACTIVE",
+    "yarn4": "requires additional authentication",
+    "bun": "requires a one-time password",
+}
+
+
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with a private hosted repository; every test publishes a name of its own."""
@@ -227,6 +236,38 @@ def test_a_new_version_is_seen_by_the_next_install(
 
     consumer.run("npm12", "update").succeeded()
     assert consumer.node("console.log(require('@acme/moving'))").succeeded().stdout == "1.1.0\n"
+
+
+def test_publishing_with_a_one_time_code(client: str, gateway: Gateway, world: World) -> None:
+    token, code = gateway.one_time_codes(f"cody-{client}", "write", REPOSITORY)
+    configure_npm(world, gateway.base(REPOSITORY), token)
+    name = f"@acme/coded-{client}"
+    _package(world, name, "1.0.0")
+
+    refused = _publish(world, client).failed()
+    world.run(client, *PUBLISH[client], "--otp", code(0)).succeeded()
+
+    assert _ASKED_FOR_A_CODE[client] in refused.text
+    assert list(_packument(gateway, token, name)["versions"]) == ["1.0.0"]
+
+
+@pytest.mark.parametrize("client", ["npm10", "npm11", "npm12"])
+def test_unpublishing_sends_one_code_with_all_that_it_writes(
+    client: str, gateway: Gateway, owner: str, world: World
+) -> None:
+    tool(client)
+    token, code = gateway.one_time_codes(f"curt-{client}", "delete", REPOSITORY)
+    gateway.cli("grant", "add", f"curt-{client}", "write", REPOSITORY, "--data", str(gateway.data)).succeeded()
+    name = f"@acme/retracted-{client}"
+    configure_npm(world, gateway.base(REPOSITORY), owner)
+    for version in ("1.0.0", "1.1.0"):
+        _package(world, name, version)
+        _publish(world, client).succeeded()
+    configure_npm(world, gateway.base(REPOSITORY), token)
+
+    world.run(client, "unpublish", f"{name}@1.1.0", f"--otp={code(0)}").succeeded()
+
+    assert list(_packument(gateway, token, name)["versions"]) == ["1.0.0"]
 
 
 def _world(new_world: Callable[[], World], gateway: Gateway, token: str) -> World:

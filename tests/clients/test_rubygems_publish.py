@@ -312,6 +312,37 @@ def test_signing_in_stores_a_key_that_publishes(generation: int, host: str, toke
     gem(world, generation, "push", "--host", host, build_gem(world, f"signed{generation}")).succeeded()
 
 
+def test_a_push_that_needs_a_one_time_code_asks_for_it_and_takes_it(
+    generation: int, gateway: Gateway, host: str, world: World
+) -> None:
+    key, code = gateway.one_time_codes(f"cody{generation}", "write", REPOSITORY)
+    files = [build_gem(world, f"coded{generation}", f"1.{number}.0") for number in range(3)]
+
+    nobody_types = push(world, generation, files[0], host, key).failed()
+    wrong = gem(world, generation, "push", "--host", host, "--otp", "1", files[0], key=key).failed()
+    given = gem(world, generation, "push", "--host", host, "--otp", code(0), files[0], key=key).succeeded()
+    later = code(1)
+    gem(
+        world, generation, "push", "--host", host, files[1], key=key, environment={"GEM_HOST_OTP_CODE": later}
+    ).succeeded()
+    typed = gem_on_a_terminal(
+        world,
+        generation,
+        "push",
+        "--host",
+        host,
+        str(files[2]),
+        answers=f"{later}\n",
+        environment={"GEM_HOST_API_KEY": key},
+    ).succeeded()
+
+    for refused in (nobody_types, wrong):
+        assert refused.text.count("Please enter OTP code") == 1
+        assert "use an automation token" in refused.text
+    assert "Please enter OTP code" not in given.text
+    assert "Code:" in typed.text
+
+
 def test_owners_are_listed_and_shared_with(
     generation: int, gateway: Gateway, host: str, token: str, world: World
 ) -> None:

@@ -52,9 +52,13 @@ async def test_who_may_not_push_anyway_is_not_asked_for_a_code(factor: Factor) -
 
 
 async def test_there_is_no_security_key_so_that_gem_asks_for_a_code(factor: Factor) -> None:
-    reply = await factor.gateway.request("POST", BASE + "api/v1/webauthn_verification", await factor.token())
+    token, path = await factor.token(), BASE + "api/v1/webauthn_verification"
 
-    assert reply.status == 404
+    without = await factor.gateway.request("POST", path, token)
+    refused_before = await factor.gateway.request("POST", path, token, OTP="123")
+
+    assert (without.status, refused_before.status) == (404, 404)
+    assert await factor.gateway.services.audit.list(10, action="code.refused") == []
 
 
 async def test_yanking_and_owners_need_a_code_too(factor: Factor) -> None:
