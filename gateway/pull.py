@@ -17,7 +17,7 @@ from gateway import derived, listings
 from gateway.asking import Asking
 from gateway.cold import Cold, beside, counted
 from gateway.documents import Parse
-from gateway.errors import FileUnknown, PackageUnknown
+from gateway.errors import Blocked, FileUnknown, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask
 from gateway.layers import Layer
 from gateway.model import Digest, File, Listing, OwnerMode, Page, Scope, Visibility
@@ -31,6 +31,8 @@ from gateway.upstream.client import Stream
 
 T = TypeVar("T")
 _BIG = 256 * 1024  # bytes of a document from which parsing and rendering leave the loop
+_MOST_LISTED = 2000  # hosted packages that one search looks at
+_FEW = 100  # listings that are read at a stretch
 
 
 class Pull(Asking):
@@ -94,6 +96,23 @@ class Pull(Asking):
                 if row is not None and self._allows(repository, name, is_restricted=row.is_restricted):
                     found.add(name)
         return sorted(found)
+
+    async def hosted_listings(self, is_wanted: Callable[[str], bool] | None = None) -> list[Listing]:
+        """Listings of what is published here and the actor may read; of very many, those whose name is wanted first."""
+        mine = [name for name in await self.names() if self.owner_mode(name) is not OwnerMode.UPSTREAM]
+        if is_wanted is not None and len(mine) > _MOST_LISTED:
+            mine.sort(key=lambda name: not is_wanted(name))
+        found = []
+        for number, name in enumerate(mine[:_MOST_LISTED], 1):
+            if number % _FEW == 0:
+                await asyncio.sleep(0)  # others get their turn
+            try:
+                listing = await self.listing(name)
+            except (PackageUnknown, Blocked, UpstreamCorrupt, UpstreamTrouble):
+                continue
+            if "revision" in listing.facts and listing.files:
+                found.append(listing)
+        return found
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
     async def file(self, package: str, filename: str, sha256: str | None = None) -> OpenFile:

@@ -50,6 +50,18 @@ async def start(start_gateway: StartGateway, fake: FaultyUpstream) -> Gateway:
     return await start_gateway(repositories, {"fake": fake.config(max_age=0.0)})
 
 
+async def fetched(
+    start_gateway: StartGateway, fake: FaultyUpstream, promise: Callable[[bytes], str], *, is_kept: bool = False
+) -> Gateway:
+    """A gateway to which FIRST came first, and which does not have it any more unless it `is_kept`."""
+    offer(fake, FIRST, promise)
+    gateway = await start(start_gateway, fake)
+    await gateway.get(f"{FILES}-/{FILENAME}")
+    if not is_kept:
+        await evict(gateway)
+    return gateway
+
+
 async def listed(gateway: Gateway) -> dict[str, object]:
     page = await gateway.get("pypi/acme/tools/simple/left/", Accept=PIP)
     (file,) = json.loads(page.body)["files"]
@@ -99,10 +111,7 @@ async def test_other_bytes_under_the_same_name_reach_nobody_once_the_first_were_
     start_gateway: StartGateway, promise: Callable[[bytes], str], other: bytes
 ) -> None:
     async with FaultyUpstream() as fake:
-        offer(fake, FIRST, promise)
-        gateway = await start(start_gateway, fake)
-        await gateway.get(f"{FILES}-/{FILENAME}")
-        await evict(gateway)
+        gateway = await fetched(start_gateway, fake, promise)
         offer(fake, other, promise)
 
         for address in ("-", sha256(FIRST)):
@@ -119,10 +128,7 @@ async def test_the_first_bytes_are_fetched_again_when_the_upstream_has_them_agai
     start_gateway: StartGateway, promise: Callable[[bytes], str]
 ) -> None:
     async with FaultyUpstream() as fake:
-        offer(fake, FIRST, promise)
-        gateway = await start(start_gateway, fake)
-        await gateway.get(f"{FILES}-/{FILENAME}")
-        await evict(gateway)
+        gateway = await fetched(start_gateway, fake, promise)
         offer(fake, SECOND, promise)
         await gateway.get(f"{FILES}-/{FILENAME}")
         offer(fake, FIRST, promise)
@@ -134,10 +140,7 @@ async def test_the_first_bytes_are_fetched_again_when_the_upstream_has_them_agai
 
 async def test_a_strong_hash_that_comes_later_does_not_change_the_bytes(start_gateway: StartGateway) -> None:
     async with FaultyUpstream() as fake:
-        offer(fake, FIRST, nothing)
-        gateway = await start(start_gateway, fake)
-        await gateway.get(f"{FILES}-/{FILENAME}")
-        await evict(gateway)
+        gateway = await fetched(start_gateway, fake, nothing)
         offer(fake, SECOND, lambda body: f"#sha256={sha256(body)}")
 
         assert (await listed(gateway))["hashes"] == {"sha256": sha256(FIRST)}
@@ -182,9 +185,7 @@ async def test_of_two_that_were_fetched_at_once_the_second_is_refused(start_gate
 
 async def test_an_operator_may_believe_the_upstream_anew(start_gateway: StartGateway) -> None:
     async with FaultyUpstream() as fake:
-        offer(fake, FIRST, weak)
-        gateway = await start(start_gateway, fake)
-        await gateway.get(f"{FILES}-/{FILENAME}")
+        gateway = await fetched(start_gateway, fake, weak, is_kept=True)
         offer(fake, SECOND, weak)
         (repository,) = gateway.services.known().values()
 

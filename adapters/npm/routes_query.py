@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 from adapters.npm import audit, names, search
 from adapters.npm.addresses import json_object, json_object_of, routes
 from adapters.npm.receiving import now_text
-from gateway.errors import Blocked, Invalid, PackageUnknown, Unknown, UpstreamCorrupt, UpstreamTrouble
+from gateway.errors import Blocked, Invalid, Unknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask
-from gateway.model import Listing, OwnerMode, Scope
+from gateway.model import OwnerMode, Scope
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer
     from gateway.web.call import Call
 
-_MAX_SEARCHED = 2000  # hosted packages that one search looks at
 _TROUBLE = (Blocked, UpstreamCorrupt, UpstreamTrouble)
 
 
 async def find(call: "Call") -> "Answer":
     """GET -/v1/search: our own first, then an upstream's page, without what the actor may not see."""
     query = search.parse_query(call.query)
-    found = [search.entry(listing) for listing in await _hosted(call)]
+    found = [search.entry(listing) for listing in await call.pull.hosted_listings()]
     ours = [one for one in found if one is not None and search.matches(one, query)]
     theirs, total = await _found_upstream(call, query, len(ours))
     return call.json(search.page(query, ours, theirs, total, now_text()))
@@ -32,7 +31,7 @@ async def find(call: "Call") -> "Answer":
 async def starred(call: "Call") -> "Answer":
     """GET -/_view/starredByUser?key="USER" (npm up to 11)."""
     user = call.query.get("key", "").strip('"')
-    listings = await _hosted(call)
+    listings = await call.pull.hosted_listings()
     rows = [{"value": listing.package} for listing in listings if user in listing.facts.get("users", {})]
     return call.json({"rows": rows, "total_rows": len(rows), "offset": 0})
 
@@ -57,20 +56,6 @@ async def keys(call: "Call") -> "Answer":
     if not found:
         raise Unknown("this registry does not sign")
     return call.json({"keys": list(found.values())})
-
-
-async def _hosted(call: "Call") -> list[Listing]:
-    """Listings of hosted packages that the actor may read."""
-    listings = []
-    mine = [name for name in await call.pull.names() if call.pull.owner_mode(name) is not OwnerMode.UPSTREAM]
-    for name in mine[:_MAX_SEARCHED]:
-        try:
-            listing = await call.pull.listing(name)
-        except (PackageUnknown, *_TROUBLE):
-            continue
-        if "revision" in listing.facts and listing.files:
-            listings.append(listing)
-    return listings
 
 
 async def _found_upstream(call: "Call", query: search.Query, ours: int) -> tuple[list[Any], int]:

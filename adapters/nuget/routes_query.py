@@ -9,13 +9,12 @@ from adapters.nuget.registration import display_id
 from adapters.nuget.routes_mirror import PATIENCE, mirrored, page
 from gateway.errors import Blocked, Invalid, PackageUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Ask
-from gateway.model import Listing, OwnerMode, Scope
+from gateway.model import OwnerMode, Scope
 
 if TYPE_CHECKING:
     from gateway.web.answers import Answer
     from gateway.web.call import Call
 
-_MAX_SEARCHED = 2000  # hosted packages that one search looks at
 _FEW = 100  # packages that are searched in the loop
 _SEARCH = (
     "SearchQueryService/3.5.0",
@@ -64,31 +63,13 @@ async def _versions(call: "Call") -> "Answer":
 
 async def matching(call: "Call", query: search.Query) -> list[search.Found]:
     """The packages published here that the actor may read and the query asks for."""
-    owner, listings = call.repository.key.owner, await hosted(call, query)
+    owner, listings = call.repository.key.owner, await call.pull.hosted_listings(query.is_about)
 
     def found() -> list[search.Found]:
         shown = (search.find(listing, query) for listing in listings)
         return [one for one in shown if one is not None and search.matches(one, query, owner)]
 
     return found() if len(listings) <= _FEW else await asyncio.to_thread(found)
-
-
-async def hosted(call: "Call", query: search.Query | None = None) -> list[Listing]:
-    """Listings of hosted packages that the actor may read; of very many, first those whose id has what is asked for."""
-    listings = []
-    mine = [name for name in await call.pull.names() if call.pull.owner_mode(name) is not OwnerMode.UPSTREAM]
-    if query is not None and len(mine) > _MAX_SEARCHED:
-        mine.sort(key=lambda name: not query.is_about(name))
-    for number, name in enumerate(mine[:_MAX_SEARCHED], 1):
-        if number % _FEW == 0:
-            await asyncio.sleep(0)  # others get their turn
-        try:
-            listing = await call.pull.listing(name)
-        except (PackageUnknown, *_TROUBLE):
-            continue
-        if "revision" in listing.facts and listing.files:
-            listings.append(listing)
-    return listings
 
 
 async def _found_upstream(call: "Call", query: search.Query, ours: int) -> tuple[list[dict[str, Any]], int]:

@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from adapters.nuget import names, odata, odata_filter, routes_publish
 from adapters.nuget.addresses import base_of, known_package, package_of, routes, version_of
 from adapters.nuget.odata import Entry
-from adapters.nuget.routes_query import hosted
 from gateway.errors import PackageUnknown, VersionUnknown
 from gateway.model import Scope
 from gateway.query import whole_number
@@ -89,7 +88,7 @@ async def _all(call: "Call") -> list[Entry]:
     if wanted:
         return await _versions(call, wanted)
     has_semver2 = _has_semver2(call)
-    listings = sorted(await hosted(call), key=lambda listing: listing.package)
+    listings = sorted(await call.pull.hosted_listings(), key=lambda listing: listing.package)
     return [one for listing in listings for one in odata.entries(listing, has_semver2=has_semver2)]
 
 

@@ -49,6 +49,14 @@ async def hub(start_gateway: StartGateway, fake: ContainerUpstream, settings: An
     return Registry(gateway, f"container/acme/hub/{NAME}")
 
 
+async def aged(start_gateway: StartGateway, fake: ContainerUpstream, later: Later, **more: Any) -> Registry:
+    """The same, which has kept tag `1` and would ask for it again."""
+    registry = await hub(start_gateway, fake, **more)
+    await registry.manifest("1")
+    later(registry, 2 * HOUR)
+    return registry
+
+
 def heads(fake: ContainerUpstream) -> int:
     return sum(seen.method == "HEAD" and "authorization" in seen.headers for seen in fake.seen)
 
@@ -115,9 +123,7 @@ async def test_a_spent_budget_leaves_what_is_kept(
     start_gateway: StartGateway, fake: ContainerUpstream, later: Later
 ) -> None:
     fake.challenges = False
-    registry = await hub(start_gateway, fake, budget=2)
-    await registry.manifest("1")  # HEAD and GET
-    later(registry, 2 * HOUR)
+    registry = await aged(start_gateway, fake, later, budget=2)  # spent by HEAD and GET
 
     kept, cold = await registry.manifest("1"), await registry.manifest("v3")
 
@@ -131,9 +137,7 @@ async def test_a_spent_budget_leaves_what_is_kept(
 async def test_an_upstream_that_says_nothing_makes_one_client_wait_and_no_other(
     start_gateway: StartGateway, fake: ContainerUpstream, later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = await hub(start_gateway, fake)
-    await registry.manifest("1")
-    later(registry, 2 * HOUR)
+    registry = await aged(start_gateway, fake, later)
     fake.fault(slow(first_byte=60.0))
 
     monkeypatch.setattr(documents, "_PATIENCE", 0.05)
@@ -150,9 +154,7 @@ async def test_an_upstream_that_says_nothing_makes_one_client_wait_and_no_other(
 async def test_an_upstream_that_speaks_again_is_waited_for_again(
     start_gateway: StartGateway, fake: ContainerUpstream, later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = await hub(start_gateway, fake)
-    await registry.manifest("1")
-    later(registry, 2 * HOUR)
+    registry = await aged(start_gateway, fake, later)
     fake.fault(slow(first_byte=0.5))
     monkeypatch.setattr(documents, "_PATIENCE", 0.05)
     stale = await registry.manifest("1")

@@ -89,7 +89,7 @@ async def test_autocompletion_gives_ids_and_versions(feed: Feed, token: str) -> 
 async def test_of_too_many_packages_those_are_searched_first_whose_id_is_asked_for(
     feed: Feed, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.nuget.routes_query._MAX_SEARCHED", 2)
+    monkeypatch.setattr("gateway.pull._MOST_LISTED", 2)
     await publish_some(feed, token)
 
     assert await feed.found("q=tool") == ["Some.Tool"]

@@ -602,7 +602,7 @@ def test_stopping_the_server_resets_unfinished_answers(run, blobs, tmp_path, stu
     run(scenario)
 
 
-def test_packets_are_neither_delayed_nor_corked(run, blobs):
+def test_packets_are_neither_delayed_nor_corked_and_few_wait_for_a_client_on_this_machine(run, blobs):
     digest = blobs.put(BIG)
 
     async def scenario() -> None:
@@ -615,22 +615,7 @@ def test_packets_are_neither_delayed_nor_corked(run, blobs):
 
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert not connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
-            writer.close()
-
-    run(scenario)
-
-
-def test_little_waits_in_the_socket_for_a_client_on_this_machine(run, blobs):
-    digest = blobs.put(BIG)
-
-    async def scenario() -> None:
-        async with serving(warm(blobs, digest)) as server:
-            reader, writer = await server.ask()
-            await read_answer(reader)
-            transport = server.web.connections[0].transport
-            assert transport is not None
-
-            assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, sendfile._NOTSENT_LOWAT) == 16384
+            assert connection.getsockopt(socket.IPPROTO_TCP, sendfile._NOTSENT_LOWAT) == 16384
             writer.close()
 
     run(scenario)
