@@ -9,7 +9,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from gateway import pull
+from gateway import sources
 from gateway.model import Listing, Scope
 from gateway.store.rows import HostedPackage
 from tests.conftest import StartGateway, public
@@ -194,14 +194,14 @@ async def test_who_does_not_see_a_version_deprecates_and_removes_others_without_
     """npm.md §20, item 25; what is hidden here stands for what a rule hides."""
     for version in ("1.0.0", "1.1.0", "2.0.0"):
         await registry.publish("@acme/lib", version, token)
-    real = pull._hosted_listing
+    real = sources.hosted_listing
     memos = registry.gateway.services.memos
 
     def hide(package: str, hosted: HostedPackage) -> Listing:
         listing = real(package, hosted)
         return replace(listing, files=tuple(file for file in listing.files if file.version != "2.0.0"))
 
-    monkeypatch.setattr(pull, "_hosted_listing", hide)
+    monkeypatch.setattr("gateway.pull.hosted_listing", hide)
     seen = await registry.document("@acme/lib")
     seen["versions"]["1.0.0"]["deprecated"] = "old"
     deprecated = await registry.send("PUT", "@acme%2flib", token, seen)
