@@ -33,6 +33,7 @@ from gateway.store.rows import ActorRow
 SESSION_KIND = "dashboard"
 _MAX_KNOWN = 10_000
 _PASSWORD_SECONDS = 60.0
+_CODES_SECONDS = 3600.0  # the window for wrong codes of one account: of a million codes three are good at a time
 
 
 class Authenticator:
@@ -48,7 +49,7 @@ class Authenticator:
     ) -> None:
         """`clock`: POSIX seconds, for expiry. `timer`: monotonic seconds, for windows and memos."""
         self.throttle = Throttle(config.max_failures, config.failure_window, timer)
-        by_account = Throttle(config.max_failures, config.failure_window, timer, str)
+        by_account = Throttle(config.max_failures, _CODES_SECONDS, timer, str)
         self._codes = CodeCheck(identities, Audit(database), self.throttle, by_account, clock)
         self._identities = identities
         self._database = database

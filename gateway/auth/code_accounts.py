@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.auth import codes
 from gateway.auth.acting import Acting
+from gateway.auth.authenticate import SESSION_KIND
 from gateway.errors import CodeRequired, Conflict, Forbidden, Unknown
 from gateway.model import ActorKind, Assurance
 
@@ -27,6 +28,7 @@ class CodeAccounts(Acting):
         if step is None:
             raise CodeRequired("this is not the code of that secret now: are the clocks right?")
         await self._identities.put_code_secret(self.actor.id, secret, step)
+        await self._identities.delete_sessions_of(self.actor.id, SESSION_KIND)
         await self.note("code.enable", name=self.actor.name)
 
     async def end_codes(self) -> None:

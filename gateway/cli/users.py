@@ -69,11 +69,12 @@ async def set_password(data: Data, name: _Name) -> None:
 
 @command(otp, "enable")
 async def enable_otp(data: Data, name: _Name) -> None:
-    """Ask a user for one-time codes from now on, and print the secret for their authenticator, once."""
+    """Ask a user for one-time codes from now on, and print the secret for their authenticator, once; sessions end."""
     from gateway.auth import codes  # noqa: PLC0415 so that other commands start without it
 
     row, secret = lookups.actor(data, name, ActorKind.USER), codes.new_secret()
     await data.identities.put_code_secret(row.id, secret)
+    await data.identities.delete_sessions_of(row.id, SESSION_KIND)
     await data.note("code.enable", name=row.name)
     remark(f"{row.name} needs one-time codes now; the secret is shown only this once:")
     say(secret)
