@@ -1,16 +1,21 @@
-"""kill -9 at any moment: what a client was told about is there, and nothing partial is ever served."""
+"""kill -9 at any moment, while wheels or tarballs are published: what a client was told about is there, and nothing partial is ever served."""
 
 import asyncio
 import os
 import random
 import re
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.clients.gateway import DELETE, Gateway
-from tests.fakes.artifacts import wheel
+from tests.ecosystems import npm_document
+from tests.fakes.artifacts import Artifact, Recipe, tarball, wheel
 from tests.fakes.upstream import FaultyUpstream
 
 UPLOADS = 200
@@ -18,11 +23,64 @@ KILLS = 8
 PAUSE = 0.05  # seconds that a client waits before it tries again
 
 
+@dataclass(frozen=True)
+class Publication:
+    """One upload, as the ecosystem's client sends it. file: where it is read afterwards."""
+
+    method: str
+    path: str
+    content: dict[str, Any]
+    file: str
+    body: bytes
+
+
+def pypi_publication(number: int) -> Publication:
+    name, version = f"acme-{number % 20}", f"1.{number}"
+    artifact = wheel(size=_size(number)).build(name, version)
+    form = aiohttp.FormData()
+    for key, value in {
+        ":action": "file_upload",
+        "protocol_version": "1",
+        "metadata_version": "2.1",
+        "name": name,
+        "version": version,
+        "filetype": "bdist_wheel",
+        "pyversion": "py3",
+        "sha256_digest": artifact.sha256,
+    }.items():
+        form.add_field(key, value)
+    form.add_field("content", artifact.body, filename=artifact.filename)
+    return Publication("POST", "/pypi/acme/tools/legacy/", {"data": form}, pypi_file(name, artifact), artifact.body)
+
+
+def pypi_file(name: str, artifact: Artifact) -> str:
+    return f"/pypi/acme/tools/files/{name}/{artifact.sha256}/{artifact.filename}"
+
+
+def npm_publication(number: int) -> Publication:
+    """Versions of a package meet in its packument, which each of them changes."""
+    name, version = f"acme-{number % 20}", f"1.{number}.0"
+    artifact = tarball(size=_size(number)).build(name, version)
+    document = npm_document(name, version, artifact)
+    return Publication("PUT", f"/npm/acme/tools/{name}", {"json": document}, npm_file(name, artifact), artifact.body)
+
+
+def npm_file(name: str, artifact: Artifact) -> str:
+    return f"/npm/acme/tools/{name}/-/{artifact.filename}"
+
+
+def _size(number: int) -> int:
+    return random.Random(number).randrange(10_000, 400_000)
+
+
 class Traffic:
     """Uploads and downloads that go on while the gateway dies and comes back."""
 
-    def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, publication: Callable[[int], Publication], token: str, session: aiohttp.ClientSession
+    ) -> None:
         self.url = url
+        self.publication = publication
         self.headers = {"Authorization": f"Bearer {token}"}
         self.session = session
         self.acknowledged: dict[str, bytes] = {}
@@ -32,29 +90,13 @@ class Traffic:
 
     async def upload(self, number: int) -> bool:
         """Whether the server was there to hear of it."""
-        artifact = wheel(size=random.Random(number).randrange(10_000, 400_000)).build(
-            f"acme-{number % 20}", f"1.{number}"
-        )
-        form = aiohttp.FormData()
-        for name, value in {
-            ":action": "file_upload",
-            "protocol_version": "1",
-            "metadata_version": "2.1",
-            "name": f"acme-{number % 20}",
-            "version": f"1.{number}",
-            "filetype": "bdist_wheel",
-            "pyversion": "py3",
-            "sha256_digest": artifact.sha256,
-        }.items():
-            form.add_field(name, value)
-        form.add_field("content", artifact.body, filename=artifact.filename)
+        sent = self.publication(number)
         try:
-            async with self.session.post(
-                f"{self.url}/pypi/acme/tools/legacy/", data=form, headers=self.headers
+            async with self.session.request(
+                sent.method, self.url + sent.path, **sent.content, headers=self.headers
             ) as response:
-                if response.status == 200:
-                    path = f"/pypi/acme/tools/files/acme-{number % 20}/{artifact.sha256}/{artifact.filename}"
-                    self.acknowledged[path] = artifact.body
+                if response.status in {200, 201}:
+                    self.acknowledged[sent.file] = sent.body
         except aiohttp.ClientConnectorError:
             return False
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -73,14 +115,25 @@ class Traffic:
             await asyncio.sleep(PAUSE)
 
 
-async def test_no_acknowledged_file_is_lost_and_no_partial_file_is_served(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "recipe", "publication", "file"),
+    [("pypi", wheel, pypi_publication, pypi_file), ("npm", tarball, npm_publication, npm_file)],
+    ids=["pypi", "npm"],
+)
+async def test_no_acknowledged_file_is_lost_and_no_partial_file_is_served(
+    tmp_path: Path,
+    kind: str,
+    recipe: Callable[..., Recipe],
+    publication: Callable[[int], Publication],
+    file: Callable[[str, Artifact], str],
+) -> None:
     chance = random.Random(20_26)
     async with FaultyUpstream() as fake:
-        public = fake.pypi("left", {f"1.{n}": wheel(size=300_000) for n in range(30)})
+        public = getattr(fake, kind)("left", {f"1.{n}.0": recipe(size=300_000) for n in range(30)})
         gateway = Gateway(
             tmp_path / "gateway",
-            {"pypi": {"acme/tools": {"layers": ["hosted", "fake"]}}},
-            upstreams={"fake": {"type": "pypi", "url": fake.pypi_url}},
+            {kind: {"acme/tools": {"layers": ["hosted", "fake"]}}},
+            upstreams={"fake": {"type": kind, "url": fake.config(kind).url}},
             workers=2,
         )
         await asyncio.to_thread(gateway.start)
@@ -90,13 +143,8 @@ async def test_no_acknowledged_file_is_lost_and_no_partial_file_is_served(tmp_pa
             token = await asyncio.to_thread(gateway.token, "ada", DELETE)
             timeout = aiohttp.ClientTimeout(total=20)
             async with aiohttp.ClientSession(timeout=timeout) as session:
-                traffic = Traffic(gateway.url, token, session)
-                await _storm(
-                    gateway,
-                    traffic,
-                    [(f"/pypi/acme/tools/files/left/{a.sha256}/{a.filename}", a.body) for a in public],
-                    chance,
-                )
+                traffic = Traffic(gateway.url, publication, token, session)
+                await _storm(gateway, traffic, [(file("left", one), one.body) for one in public], chance)
                 assert traffic.lies == []
                 assert len(traffic.acknowledged) > UPLOADS // 2
                 assert traffic.right > UPLOADS // 2
