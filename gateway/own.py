@@ -66,7 +66,13 @@ class OwnAddresses:
             writer = LogWriter(config.log.access)
             metrics = Metrics(config.data / "metrics")
             observer = await stack.enter_async_context(
-                Observer(writer, metrics, Traffic(services.database), services.client.health)
+                Observer(
+                    writer,
+                    metrics,
+                    Traffic(services.database),
+                    services.client.health,
+                    lambda: services.short_answers,
+                )
             )
             services.fetched = observer.note_fetched
             services.client.on_document = lambda type_, size: observer.note_fetched(type_, "", size)

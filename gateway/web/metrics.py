@@ -25,6 +25,7 @@ BOUNDS: tuple[float, ...] = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "entrepot_requests": ("Requests answered.", ("type", "method", "status")),
+    "entrepot_requests_short": ("Requests that were answered before they were parsed.", ()),
     "entrepot_bytes_sent": ("Bytes of response bodies.", ("type",)),
     "entrepot_bytes_fetched": ("Bytes taken from upstreams for files and documents.", ("type",)),
     "entrepot_cache_hits": ("Requests that an upstream layer answered from the cache.", ("type",)),

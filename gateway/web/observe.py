@@ -99,8 +99,13 @@ class Observer:
         metrics: Metrics,
         traffic: TrafficStore,
         upstreams: Callable[[], Iterable[UpstreamState]] = tuple,
+        short_answers: Callable[[], int] = int,
     ) -> None:
-        """`upstreams` gives the upstream client's health whenever the metrics are looked at."""
+        """Whenever the metrics are looked at, `upstreams` gives the upstream client's health.
+
+        short_answers: how many requests were answered before they were parsed.
+        """
+        self._short_answers = short_answers
         self.in_flight = 0
         self.ids = RequestIds()
         self._writer, self._metrics, self._traffic, self._upstreams = writer, metrics, traffic, upstreams
@@ -192,6 +197,7 @@ class Observer:
         """Copy what others count into the metrics."""
         metrics = self._metrics
         metrics.gauge("entrepot_requests_in_flight", (), self.in_flight)
+        metrics.reach("entrepot_requests_short", (), self._short_answers())
         metrics.reach("entrepot_log_lines_dropped", (), self._writer.dropped)
         for upstream in self._upstreams():
             labels = (upstream.name, upstream.host)

@@ -77,6 +77,20 @@ def hits(gateway: Gateway) -> int:
     return gateway.services.short_answers
 
 
+async def test_what_was_answered_before_it_was_parsed_is_told_in_the_metrics(
+    start_gateway: StartGateway, connect: Connect
+) -> None:
+    gateway, token = await begin(start_gateway, NPM)
+    connection = await connect(gateway)
+    for _ in range(4):
+        await connection.ask(request(NPM.listing("acme-tool"), token))
+
+    page = (await gateway.get("-/metrics", token)).body.decode()
+
+    assert hits(gateway) > 0
+    assert f"entrepot_requests_short_total {hits(gateway)}.0" in page.splitlines()
+
+
 async def begin(start: StartGateway, eco: Ecosystem, *, is_fast: bool = True) -> tuple[Gateway, str]:
     gateway = await start({eco.type: {"acme/tools": public("hosted")}}, server=ServerConfig(fast_path=is_fast))
     token = await gateway.token()
