@@ -24,7 +24,7 @@ from gateway.upstream.proxies import Proxies
 from gateway.upstream.registry import Upstream
 
 USER_AGENT = f"entrepot/{version('entrepot')}"
-_BUFFER = 64 * 1024  # PERFORMANCE section 4: more costs memory with slow clients and gains nothing
+_BUFFER = 256 * 1024  # what the loop reads at once: with less, each read of a large file stops the next one
 _HEADER_SIZE, _HEADER_COUNT = 16 * 1024, 128
 _TOKEN_LIMIT = 64 * 1024
 
