@@ -114,6 +114,12 @@ class Arena:
         server = self._once("static 2", lambda: servers.static(folder, self.public, cpu="0,1", workers=2))
         return Target("nginx", server.pid, f"{server.url}/{name}", {})
 
+    def drop_cached(self, size: int) -> None:
+        """Remove the product's cached files of at least so many bytes, as an eviction would."""
+        for file in (self.gateway().data / "cache").rglob("*"):
+            if file.is_file() and file.stat().st_size >= size:
+                file.unlink()
+
     def upstream_requests(self, path: str) -> int:
         """How often the synthetic upstream was asked for this path."""
         log = self.folder / "origin-nginx" / "requests.log"
