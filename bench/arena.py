@@ -59,8 +59,10 @@ class Arena:
         """The reference nginx with one worker; files written to `public` are served from its root."""
         return self._once("static", lambda: servers.static(self.folder / "static-nginx", self.public))
 
-    def gateway(self, name: str = "product", *, cpu: str = SERVER_CPU, workers: int = 1) -> Gateway:
-        """The product in front of the synthetic upstream, with production defaults."""
+    def gateway(
+        self, name: str = "product", *, cpu: str = SERVER_CPU, workers: int = 1, settings: dict[str, Any] | None = None
+    ) -> Gateway:
+        """The product in front of the synthetic upstream, with production defaults but for these settings."""
 
         def make() -> Gateway:
             upstream = self.origin().url
@@ -72,6 +74,7 @@ class Arena:
                     "origin-npm": {"type": "npm", "url": f"{upstream}/npm/"},
                 },
                 workers=workers,
+                settings=settings,
                 prefix=("taskset", "-c", cpu),
             )
             gateway.start()
