@@ -117,6 +117,16 @@ class Arena:
         server = self._once("static 2", lambda: servers.static(folder, self.public, cpu="0,1", workers=2))
         return Target("nginx", server.pid, f"{server.url}/{name}", {})
 
+    def warm_memory(self, size: int) -> None:
+        """Write and remove so many bytes: memory that a virtual machine gives out for the first time costs it more
+        than the bytes cost any server, and who comes second would be spared.
+        """
+        scratch, zeros = self.folder / "scratch", bytes(1 << 20)
+        with scratch.open("wb") as file:
+            for _ in range(size >> 20):
+                file.write(zeros)
+        scratch.unlink()
+
     def drop_cached(self, size: int) -> None:
         """Remove the product's cached files of at least so many bytes, as an eviction would."""
         for file in (self.gateway().data / "cache").rglob("*"):

@@ -117,6 +117,7 @@ def push(arena: Arena, outcome: Outcome) -> None:
             digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             for place in places:
                 target = Target(place.server, place.pid, _with_digest(place.begin_upload(), digest), place.headers)
+                arena.warm_memory(3 * _LAYER)
                 one = upload(target, "PUT", file)
                 if number:
                     flows[place.server].append(one)

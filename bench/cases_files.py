@@ -46,9 +46,7 @@ def cold(arena: Arena, outcome: Outcome) -> None:
                 arena.say(f"  round {number + 1} {one.server}: {flows[one.server][-1]}")
             arena.data.remove_file(filename)
             (folder / "store" / "pypi" / "files" / filename).unlink(missing_ok=True)
-            arena.drop_cached(
-                _GIGABYTE
-            )  # both write into memory that was used before: fresh pages cost more than bytes
+            arena.drop_cached(_GIGABYTE)  # both write into memory that was used before
     ours, nginx = _medians(outcome, flows, "1 GB cold")
     outcome.checks.append(Check("GB/s ÷ nginx proxy_store", ours.speed / nginx.speed, 0.60, 0.65))
     outcome.checks.append(Check("seconds to the first byte", ours.first, 10.0, 1.0, at_least=False, unit="s"))
@@ -106,7 +104,9 @@ def uploads(arena: Arena, outcome: Outcome) -> None:
             file = arena.folder / artifact.filename
             file.write_bytes(artifact.body)
             put = Target("nginx", receiver.pid, f"{receiver.url}/{artifact.filename}", {})
+            arena.warm_memory(300_000_000)
             flows["nginx"].append(upload(put, "PUT", file))
+            arena.warm_memory(300_000_000)
             flows[PRODUCT].append(upload(published, "POST", file, *_form(artifact, f"1.{number}")))
             for server, measured in flows.items():
                 arena.say(f"  round {number + 1} {server}: {measured[-1]}")

@@ -45,7 +45,7 @@ class Submission(Struct):
     _body: bytearray = field(default_factory=bytearray)
     _size: int = 0
 
-    def take(self, event: Event) -> bytes:
+    def take(self, event: Event) -> bytes | memoryview:
         """Take one event; returns bytes of the file, to be stored elsewhere. Raises Invalid or TooLarge."""
         if isinstance(event, Part):
             self._begin(event)
@@ -72,7 +72,7 @@ class Submission(Struct):
         elif part.name in self.fields or (part.name == "gpg_signature" and self.signature is not None):
             raise Invalid(f"{part.name}: sent twice")
 
-    def _add(self, body: bytes) -> None:
+    def _add(self, body: bytes | memoryview) -> None:
         self._size += len(body)
         if self._size > _ALL_FIELDS:
             raise TooLarge(f"the form's fields have more than {_ALL_FIELDS} bytes")

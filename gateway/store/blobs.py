@@ -223,7 +223,7 @@ class Upload:
             raise RuntimeError("bytes were written already")
         self._hashes.want(algorithms)
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes; raises TooLarge beyond the limit, StoreTrouble where the disk does not take them."""
         self.size += len(chunk)
         if self.size > self._limit:

@@ -10,7 +10,7 @@ from gateway.errors import DigestMismatch, Invalid
 class Hasher(Protocol):
     """What hashlib's objects have in common."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
     def hexdigest(self) -> str: ...
 
@@ -27,7 +27,7 @@ class Hashes:
         for name in algorithms:
             self._hashers.setdefault(name, _hasher(name))
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         for hasher in self._hashers.values():
             hasher.update(data)

@@ -7,7 +7,7 @@ see it move. What it is that is written, and whether it may stay, is decided els
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.errors import StoreTrouble
 from gateway.store.hashing import Hashes
@@ -27,13 +27,13 @@ class BatchWriter:
         self._hashes = hashes
         self._fd = fd
         self._moved = moved
-        self._batch: list[bytes] = []
+        self._batch: list[bytes | memoryview] = []
         self._held = 0
         self._running: asyncio.Future[int] | None = None
         self._is_settling = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes; raises StoreTrouble where the disk did not take the ones before."""
         if not chunk:
             return
@@ -85,7 +85,7 @@ class BatchWriter:
         else:
             self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._lose_patience)
 
-    def _append(self, batch: list[bytes], offset: int) -> int:
+    def _append(self, batch: list[bytes | memoryview], offset: int) -> int:
         for piece in batch:
             self._hashes.update(piece)
         return write_at(self._fd, batch, offset)
@@ -118,16 +118,16 @@ def _has_ended_well(future: "asyncio.Future[int]") -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def write_at(fd: int, pieces: list[bytes], offset: int) -> int:
+def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
     """Write all pieces at `offset`, however often the kernel takes only a part; returns the offset behind them."""
-    pieces = list(pieces)
-    while pieces:
-        taken = os.pwritev(fd, pieces, offset)
+    left = list(pieces)
+    while left:
+        taken = os.pwritev(fd, left, offset)
         offset += taken
-        while pieces and taken >= len(pieces[0]):
-            taken -= len(pieces.pop(0))
+        while left and taken >= len(left[0]):
+            taken -= len(left.pop(0))
         if taken:
-            pieces[0] = pieces[0][taken:]
+            left[0] = left[0][taken:]
     return offset
 
 

@@ -29,9 +29,9 @@ class Part(Struct, frozen=True):
 
 
 class Data(Struct, frozen=True):
-    """More bytes of the part that began last."""
+    """More bytes of the part that began last, as a view of the chunk where they came in one."""
 
-    body: bytes
+    body: bytes | memoryview
 
 
 class End(Struct, frozen=True):
@@ -66,7 +66,12 @@ class FormReader:
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """What the next bytes complete; raises Invalid. Consume it before feeding more."""
-        self._held += chunk
+        if self._at is _At.BODY and self._is_only_body(chunk):
+            if held := self._held[self._skip :]:
+                yield Data(held)
+            self._held, self._skip = chunk, 0
+        else:
+            self._held += chunk
         while True:
             before = self._at
             event = self._step()
@@ -79,6 +84,11 @@ class FormReader:
         """Raise Invalid unless the closing boundary was seen: before that nothing may be decided."""
         if self._at is not _At.EPILOGUE:
             raise Invalid("the form ends before its closing boundary")
+
+    def _is_only_body(self, chunk: bytes) -> bool:
+        """Whether no delimiter begins in what is held of a body, so that the chunk need not be copied behind it."""
+        longest = len(self._delimiter)
+        return len(chunk) >= longest and self._delimiter not in self._held + chunk[:longest]
 
     def _step(self) -> Event | None:
         """One event, or None after a change of state or when more bytes are needed."""
@@ -143,7 +153,7 @@ class FormReader:
             return End()
         if end <= self._skip:
             return None
-        data = Data(self._held[self._skip : end])
+        data = Data(memoryview(self._held)[self._skip : end])
         self._held = self._held[end:]
         self._skip = 0
         return data

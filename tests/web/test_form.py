@@ -157,8 +157,7 @@ def test_little_is_held_while_a_large_part_streams():
     list(reader.feed(start))
 
     for _ in range(100):
-        (data,) = reader.feed(bytes(65536))
-        assert len(data.body) > 65000
+        assert sum(len(data.body) for data in reader.feed(bytes(65536))) > 65000
         assert len(reader._held) < 100
 
 
