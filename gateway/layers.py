@@ -54,14 +54,23 @@ class Ownership(Struct, frozen=True):
 def flatten(services: Services, repository: Repository) -> list[Layer]:
     """A repository's layers with its members' in their places; a member that is met twice counts once."""
     layers: list[Layer] = []
-    _collect(services, repository, layers, set(), _DEPTH)
+    _collect(services, repository, layers, {}, _DEPTH)
     return layers
 
 
-def _collect(services: Services, repository: Repository, layers: list[Layer], seen: set[int], depth: int) -> None:
+def members(services: Services, repository: Repository) -> dict[int, Repository]:
+    """The repository and all those within it by id, groups without a layer of their own too: each reserves names."""
+    found: dict[int, Repository] = {}
+    _collect(services, repository, [], found, _DEPTH)
+    return found
+
+
+def _collect(
+    services: Services, repository: Repository, layers: list[Layer], seen: dict[int, Repository], depth: int
+) -> None:
     if repository.id in seen or depth == 0:
         return
-    seen.add(repository.id)
+    seen[repository.id] = repository
     for name in repository.layers:
         if name == HOSTED_LAYER:
             layers.append(Layer(repository))
@@ -75,8 +84,10 @@ def _collect(services: Services, repository: Repository, layers: list[Layer], se
 
 def ownership(services: Services, repository: Repository, package: str) -> Ownership:
     """The owner mode of a canonical name, over all layers, whether or not the actor may see each of them."""
-    layers = tuple(flatten(services, repository))
-    within = {layer.repository.id: layer.repository for layer in layers} | {repository.id: repository}
+    found: list[Layer] = []
+    within: dict[int, Repository] = {}
+    _collect(services, repository, found, within, _DEPTH)
+    layers = tuple(found)
     rows = {i: row for i in within if (row := services.packages.get(i, package)) is not None}
     hosted_in = next((within[i] for i, row in rows.items() if row.owner_mode is OwnerMode.HOSTED), None)
     if repository.is_merged(package):
@@ -86,7 +97,7 @@ def ownership(services: Services, repository: Repository, package: str) -> Owner
     reserving = next((r for r in within.values() if r.is_reserved(package)), None)
     if reserving is not None:
         return Ownership(package, OwnerMode.HOSTED, layers, rows, why=f"reserved by {reserving.key}")
-    owner = next((row for row in rows.values() if row.owner_mode is OwnerMode.UPSTREAM), None)
+    owner = next((row for row in rows.values() if row.origin), None)
     if owner is not None:
         return Ownership(package, OwnerMode.UPSTREAM, layers, rows, owner.origin, f"first served from {owner.origin}")
     return Ownership(

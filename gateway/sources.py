@@ -23,7 +23,8 @@ class Source(Struct, frozen=True):
     @property
     def identity(self) -> tuple[object, ...]:
         if self.hosted is not None:
-            return (HOSTED_LAYER, self.layer.repository.id, self.hosted.row.revision)
+            row = self.hosted.row  # a name that was given back begins again at revision 1
+            return (HOSTED_LAYER, self.layer.repository.id, row.revision, row.changed)
         assert self.held is not None
         return (*self.held.identity, self.layer.repository.id, self.revision)
 

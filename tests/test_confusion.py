@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config import RepositoryConfig
 from gateway.model import Visibility
-from tests.conftest import StartGateway, private, public
+from tests.conftest import StartGateway, key, private, public
 from tests.ecosystems import ECOSYSTEMS, Ecosystem
 from tests.fakes.faults import answer
 from tests.fakes.upstream import FaultyUpstream
@@ -163,4 +163,34 @@ async def test_a_group_opens_no_door_to_its_members(start_gateway: StartGateway,
 
         assert outsider.status == 404
         assert eco.versions(await insider.read()) == {"1.0.0"}
+        assert fake.count() == 0
+
+
+@pytest.mark.parametrize("protects", ["reserve", "claim"])
+async def test_a_group_within_a_group_keeps_its_names(
+    start_gateway: StartGateway, eco: Ecosystem, protects: str
+) -> None:
+    """The inner group has no layer of its own: what it reserves holds all the same for whoever reads the outer one."""
+    async with FaultyUpstream() as fake:
+        (evil,) = eco.serve(fake, "acme-tool", {"99.0.0": eco.recipe()})
+        reserve = ("acme-*",) if protects == "reserve" else ()
+        gateway = await start_gateway(
+            {
+                eco.type: {
+                    "acme/ours": public("hosted"),
+                    "acme/theirs": public("fake"),
+                    "acme/inner": public("acme/ours", "acme/theirs", reserve=reserve),
+                    "acme/tools": public("acme/inner"),
+                }
+            },
+            {"fake": fake.config(eco.type)},
+        )
+        if protects == "claim":
+            inner = gateway.services.known()[key(f"{eco.type}/acme/inner")]
+            await gateway.services.packages.claim(inner.id, "acme-tool")
+
+        for spelling in eco.spellings:
+            assert (await eco.read(gateway, spelling)).status in {301, 404}
+            assert (await gateway.get(eco.file(spelling, evil))).status in {301, 404}
+
         assert fake.count() == 0

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from gateway.documents import Held
 from gateway.errors import Blocked, FileUnknown, UpstreamCorrupt, UpstreamTrouble
 from gateway.format import Document
-from gateway.layers import Layer, flatten, ownership
+from gateway.layers import Layer, members, ownership
 from gateway.model import Listing, OwnerMode, Repository
 from gateway.roster.claims import Claims, read_claims
 from gateway.roster.format import Entry, RosterFormat
@@ -85,8 +85,7 @@ class Contents:
 
     def _within(self) -> dict[int, Repository]:
         """All repositories of the group, seen or not: what is hosted in any of them is no upstream's."""
-        layers = flatten(self._services, self._repository)
-        return {x.repository.id: x.repository for x in layers} | {self._repository.id: self._repository}
+        return members(self._services, self._repository)
 
     # ── hosted ───────────────────────────────────────────────────────────────────────────────────────────────────
     async def _hosted_names(self) -> set[str]:

@@ -36,11 +36,11 @@ from gateway.store.staging import Staging
 _Ask = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 _FEW = 64
 _CHANGED = (
-    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision"
+    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision, changed"
     " FROM package WHERE repository_id = ? AND changed > ? ORDER BY changed"
 )
 _BELOW = (
-    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision FROM package"
+    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision, changed FROM package"
     " WHERE repository_id = ? AND name >= ? AND name < ? AND owner_mode <> 'upstream' ORDER BY name LIMIT 1000"
 )
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM file WHERE package_id = ? LIMIT ?)"

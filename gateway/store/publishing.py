@@ -16,7 +16,7 @@ from gateway.store.database import bump, from_json
 from gateway.store.rows import Attachment, Committed, Edit, NewFileRow, PackageRow
 
 SELECT_PACKAGE = (
-    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision"
+    "SELECT id, repository_id, name, owner_mode, origin, is_restricted, facts, revision, changed"
     " FROM package WHERE repository_id = ? AND name = ?"
 )
 
@@ -37,9 +37,9 @@ _CHANGED = "UPDATE package SET changed = (SELECT value FROM generation WHERE sco
 
 def package_row(row: Sequence[Any]) -> PackageRow:
     """The value of one row of SELECT_PACKAGE."""
-    id_, repository_id, name, mode, origin, is_restricted, facts, revision = row
+    id_, repository_id, name, mode, origin, is_restricted, facts, revision, changed = row
     return PackageRow(
-        id_, repository_id, name, OwnerMode(mode), origin, bool(is_restricted), from_json(facts), revision
+        id_, repository_id, name, OwnerMode(mode), origin, bool(is_restricted), from_json(facts), revision, changed
     )
 
 

@@ -16,6 +16,12 @@ from gateway.store.database import Database, bump, from_json
 
 _SELECT = "SELECT id, type, owner, name, visibility, layers, reserve, merge, hosts, settings, source FROM repository"
 _BY_KEY = "WHERE type = ? AND owner = ? AND name = ?"
+# An id is never given out again, since processes and ledgers remember much under it: its generation outlives its row.
+_NEXT_ID = (
+    "SELECT 1 + max((SELECT coalesce(max(id), 0) FROM repository), (SELECT"
+    " coalesce(max(CAST(substr(scope, length('repository:') + 1) AS INTEGER)), 0)"
+    " FROM generation WHERE scope LIKE 'repository:%'))"
+)
 
 
 class Repositories:
@@ -60,10 +66,10 @@ class Repositories:
         def change(connection: Connection) -> Repository:
             row = _find(connection, key)
             if row is None:
-                named = {"type": key.type, "owner": key.owner, "name": key.name}
-                made = insert(schema.repository).values(**named, **values).returning(schema.repository.c.id)
-                id_ = connection.execute(made).scalar_one()
-                bump(connection, "repositories", f"repository:{id_}")  # ids are used again after a removal
+                id_ = connection.exec_driver_sql(_NEXT_ID).scalar_one()
+                named = {"id": id_, "type": key.type, "owner": key.owner, "name": key.name}
+                connection.execute(insert(schema.repository).values(**named, **values))
+                bump(connection, "repositories", f"repository:{id_}")
                 return _configured(id_, key, config)
             known = _configured(row[0], key, config)
             if _repository(row) == known and row[-1] == source:

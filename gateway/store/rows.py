@@ -13,7 +13,10 @@ from gateway.model import ActorKind, Digest, File, OwnerMode, Scope, TokenLimits
 
 # ── packages ─────────────────────────────────────────────────────────────────────────────────────────────────────
 class PackageRow(Struct, frozen=True):
-    """A name in a repository. `origin`: the upstream that owns it, or empty. `revision` rises with every change."""
+    """A name in a repository. `origin`: the upstream that owns it, or empty. `revision` rises with every change.
+
+    changed: the generation of the last change, which no other state of any package ever has (0: before there were any).
+    """
 
     id: int
     repository_id: int
@@ -23,6 +26,7 @@ class PackageRow(Struct, frozen=True):
     is_restricted: bool
     facts: Mapping[str, Any]
     revision: int
+    changed: int = 0
 
 
 class Attachment(Struct, frozen=True):

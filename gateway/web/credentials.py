@@ -16,7 +16,7 @@ from gateway.auth.credential import Credential
 from gateway.errors import Unauthenticated
 
 _MAX_LENGTH = 8192
-_KEY_HEADERS = ("X-NuGet-ApiKey", "Private-Token", "Deploy-Token", "Job-Token")
+KEY_HEADERS = ("X-NuGet-ApiKey", "Private-Token", "Deploy-Token", "Job-Token")
 _TOKEN_SCHEMES = frozenset({"bearer", "token"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -39,7 +39,7 @@ def read_credentials(headers: MultiMapping[str]) -> Credential | None:
 
 
 def _key_header(headers: MultiMapping[str]) -> Credential | None:
-    for name in _KEY_HEADERS:
+    for name in KEY_HEADERS:
         value = _single(headers, name)
         if value:
             return Credential(value)

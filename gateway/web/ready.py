@@ -18,9 +18,10 @@ from gateway.model import Page
 from gateway.opened import OpenFile
 from gateway.store.database import Database
 from gateway.web.answers import Answer, serialise, status_line
+from gateway.web.credentials import KEY_HEADERS
 from gateway.web.ranges import choose
 
-_UNUSUAL = ("Range", "If-Range", "If-Match", "If-Unmodified-Since", "Cookie", "X-NuGet-ApiKey", "Expect", "Upgrade")
+_UNUSUAL = ("Range", "If-Range", "If-Match", "If-Unmodified-Since", "Cookie", "Expect", "Upgrade", *KEY_HEADERS)
 _FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded")
 
 _MOST_RAW = 8192

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.auth.authenticate import Authenticator
 from gateway.errors import GatewayError
-from gateway.layers import flatten
+from gateway.layers import members
 from gateway.model import Repository
 from gateway.services import Services
 from gateway.web.answers import Answer, ReadyAnswer, tail
@@ -182,8 +182,8 @@ class Shortcut:
 
     def _epochs(self, repository: Repository) -> tuple[tuple[str, int], ...]:
         """Everything in the catalogue that the answer may depend on, as of now."""
-        scopes = {"auth", "repositories", "documents", f"repository:{repository.id}"}
-        scopes |= {f"repository:{layer.repository.id}" for layer in flatten(self._services, repository)}
+        scopes = {"auth", "repositories", "documents"}
+        scopes |= {f"repository:{id_}" for id_ in members(self._services, repository)}
         return tuple((scope, self._services.database.epoch(scope)) for scope in sorted(scopes))
 
 

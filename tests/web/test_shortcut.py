@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.model import Scope
+from gateway.web.credentials import KEY_HEADERS
 from tests.conftest import Gateway, StartGateway, private
 from tests.ecosystems import NPM, PYPI, Ecosystem
 from tests.fakes.artifacts import Artifact
@@ -60,3 +61,18 @@ async def test_a_withdrawn_large_file_is_gone_at_once(start_gateway: StartGatewa
     assert (await eco.withdraw(gateway, "acme-tool", "1.0.0", token)).status < 300
 
     assert (await gateway.get(path, token)).status == 404
+
+
+@pytest.mark.parametrize("header", KEY_HEADERS)
+async def test_a_token_in_a_header_of_its_own_opens_nothing_to_the_next_request(
+    start_gateway: StartGateway, header: str
+) -> None:
+    """Behind one address there are many: what was answered to this token is not for who comes without one."""
+    gateway, token, artifact = await begin(start_gateway, PYPI)
+    paths = (PYPI.listing("acme-tool"), PYPI.file("acme-tool", artifact))
+    for path in paths:
+        for _ in range(2):
+            assert (await gateway.get(path, **{header: token})).status == 200
+
+    assert [(await gateway.get(path)).status for path in paths] == [401, 401]
+    assert [(await gateway.get(path, **{header: "ent_wrong"})).status for path in paths] == [401, 401]
