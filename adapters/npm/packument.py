@@ -65,7 +65,7 @@ def parse(package: str, document: Document, origin: str, hosts: frozenset[str]) 
         if "name" in top and _TEXT.decode(top["name"]) != package:
             raise UpstreamCorrupt(f"asked for {package}, got another package", url=document.url)
         versions = _TOP.decode(top["versions"]) if "versions" in top else {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamCorrupt(f"not a packument: {error}", url=document.url) from error
     times = _strings(top.get("time"))
     sources = _Sources(document.url, hosts)
@@ -161,7 +161,7 @@ def _file(package: str, version: str, raw: Raw, uploaded_at: str | None, origin:
         if head.version != version or head.name not in {None, package} or not names.is_version(version):
             return None
         url = sources.resolve(_TEXT.decode(head.dist.tarball))
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
         return None
     hashes = hashes_of(head.dist.shasum, head.dist.integrity)
     if url is None or not hashes:
@@ -192,7 +192,7 @@ def _strings(raw: Raw | None) -> dict[str, str]:
         return {}
     try:
         value = _ANY.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     if not isinstance(value, dict):
         return {}

@@ -101,7 +101,7 @@ def _deprecations(shown: Mapping[str, File], sent: Sent) -> dict[str, Mapping[st
             raise Invalid(f"version {version[:80]} comes without a tarball")
         try:
             wanted = _VERSION.decode(raw).deprecated
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Invalid(f"the manifest of {version[:80]} is not an object") from error
         manifest = manifest_of(file)
         text = wanted[:_MAX_REASON] if isinstance(wanted, str) else ""

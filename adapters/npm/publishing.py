@@ -107,7 +107,7 @@ def read_sent(package: str, body: bytes) -> Sent:
     """The document that was PUT for this package; raises Invalid, or NameMismatch for another package's."""
     try:
         sent = _SENT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"not a package document: {error}".lower()) from error
     for named in (sent.name, sent.id):
         if named is not None and named != package:
@@ -258,7 +258,7 @@ def _provenance(release: Release, sha512: str) -> Provenance:
         statement = _ANY.decode(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
         subjects = [(one["name"], one["digest"]["sha512"]) for one in statement["subject"]]
         predicate_type = str(statement["predicateType"])
-    except (msgspec.DecodeError, binascii.Error, KeyError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, binascii.Error, KeyError, TypeError, ValueError, RecursionError) as error:
         raise Invalid("the provenance is not a Sigstore bundle with an in-toto statement") from error
     if subjects != [(names.purl(release.package, release.version), sha512)]:
         raise DigestMismatch(f"the provenance is not about this tarball of {release.package}@{release.version}")

@@ -225,7 +225,7 @@ def _runs_at_install(kept: _Corgi) -> bool:
         return False
     try:
         scripts = _SCRIPTS.decode(kept.scripts)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return any(
         bytes(scripts.get(name, b"null")) not in {b"null", b'""'} for name in ("preinstall", "install", "postinstall")

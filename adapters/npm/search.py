@@ -3,6 +3,7 @@
 Pure. Hosted packages are matched here and come first; an upstream's page is only read, filtered and renumbered.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,8 @@ from gateway.errors import Invalid, UpstreamCorrupt
 from gateway.model import Listing
 from gateway.query import whole_number
 
+# A name within quotes, brackets or a list, or before `@version`, is one all the same to whoever searches for it.
+_NAMES = re.compile(r"@[a-z0-9-][a-z0-9._-]*(?:/[a-z0-9._-]*)?|[a-z0-9][a-z0-9._-]*")
 _QUALIFIERS = frozenset({"author", "maintainer", "scope", "keywords", "is", "not"})
 MAX_SIZE = 250
 
@@ -31,7 +34,8 @@ class Query(Struct, frozen=True):
 
     def names(self) -> Iterable[str]:
         """Everything in the query that could be a package's name or scope, and must not reach an upstream if it is."""
-        yield from self.words
+        for found in _NAMES.findall(self.text.lower()):
+            yield found.rstrip("._-/")
         for scope in self.qualifiers.get("scope", ()):
             yield f"@{scope.removeprefix('@')}/"
 
@@ -125,7 +129,7 @@ def parse_page(body: bytes, keep: Callable[[str], bool]) -> tuple[list[Any], int
         answer = msgspec.json.decode(body)
         objects = [one for one in answer["objects"] if keep(names.normalize(one["package"]["name"]))]
         total = int(answer.get("total", len(objects)))
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, Invalid) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError, Invalid) as error:
         raise UpstreamCorrupt("an upstream's search answer cannot be read") from error
     return objects, total
 

@@ -278,7 +278,7 @@ def _manifest(body: bytes) -> dict[str, Any]:
     """package.json as an object; a byte order mark is allowed, as npm allows it."""
     try:
         value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid("the tarball's package.json is not JSON") from error
     if not isinstance(value, dict):
         raise Invalid("the tarball's package.json is not an object")

@@ -21,8 +21,8 @@ from gateway.errors import UpstreamTrouble
 from gateway.upstream import addresses
 from gateway.upstream.registry import Upstream
 
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9_-]*)(?=\s|\Z)")
+_PARAMETER = re.compile(r'[\s,]*([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?=\s|\Z)")
 _SECONDS = 60.0  # that a token lives when the service does not say
 _LONGEST = 16 * 1024
 _REST = 60.0  # seconds without another try after a refused sign-in: registries ban who tries on

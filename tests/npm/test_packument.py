@@ -189,7 +189,11 @@ def test_promised_hashes_are_read_and_ambiguous_ones_are_not():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"<html>", b'{"name": "other"}', b'{"name": 5}', b'{"versions": []}', b'{"name": "lib"']
+    "body",
+    [
+        *(b"", b"[]", b"<html>", b'{"name": "other"}', b'{"name": 5}', b'{"versions": []}', b'{"name": "lib"'),
+        b'{"versions": {"1.0.0": %s}}' % (b"[" * 100_000 + b"]" * 100_000),
+    ],
 )
 def test_what_is_no_packument_of_this_package_is_corrupt(body):
     with pytest.raises(UpstreamCorrupt):

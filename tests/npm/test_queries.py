@@ -33,7 +33,13 @@ async def test_our_own_packages_come_first(registry: Registry, token: str) -> No
     assert await search(registry, "things") == ["padder", "left-pad", "right-pad"]
 
 
-@pytest.mark.parametrize("text", ["@acme/secret-plan", "padder", "x%20@acme/secret", "scope:acme", "@acme"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("@acme/secret-plan", "padder", "x%20@acme/secret", "scope:acme", "@acme", "Padder", "name:padder"),
+        *("%22padder%22", "padder@1.0.0", "left,padder", "(padder)", "padder.", "%22@acme/x%22", "@acme/x@1.0.0"),
+    ],
+)
 async def test_a_search_for_a_name_of_ours_does_not_leave(registry: Registry, token: str, text: str) -> None:
     await registry.publish("padder", "1.0.0", token)
     registry.fake.seen.clear()

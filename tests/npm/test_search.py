@@ -87,8 +87,12 @@ def test_an_upstreams_page_is_filtered():
     assert search.parse_page(body, lambda name: name == "ok") == ([{"package": {"name": "ok"}}], 2)
 
 
+DEEP = b'{"objects": %s}' % (b"[" * 100_000 + b"]" * 100_000)
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"objects": 5}', b'{"objects": [1]}', b'{"objects": [{"package": {"name": "../x"}}]}']
+    "body",
+    [b"", b"[]", b"{}", b'{"objects": 5}', b'{"objects": [1]}', b'{"objects": [{"package": {"name": "../x"}}]}', DEEP],
 )
 def test_an_upstreams_nonsense_is_corrupt(body):
     with pytest.raises(UpstreamCorrupt):
@@ -96,4 +100,5 @@ def test_an_upstreams_nonsense_is_corrupt(body):
 
 
 def test_every_word_that_could_be_a_name_is_known():
-    assert list(search.parse_query({"text": "lib scope:acme"}).names()) == ["lib", "@acme/"]
+    assert list(search.parse_query({"text": "lib scope:acme"}).names()) == ["lib", "scope", "acme", "@acme/"]
+    assert list(search.parse_query({"text": '"Lib",(@acme/x@1.0.0).'}).names()) == ["lib", "@acme/x", "@1.0.0"]

@@ -115,7 +115,11 @@ def test_two_manifests_are_refused(look):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no tar at all", tar(member("package/index.js")), tar(member("package/package.json", b"[]"))]
+    "body",
+    [
+        *(b"", b"no tar at all", tar(member("package/index.js")), tar(member("package/package.json", b"[]"))),
+        tar(member("package/package.json", b"[" * 100_000)),
+    ],
 )
 def test_a_tarball_without_a_manifest_is_refused(look, body):
     with pytest.raises(Invalid):
