@@ -83,23 +83,36 @@ def _collect(
 
 
 def ownership(services: Services, repository: Repository, package: str) -> Ownership:
-    """The owner mode of a canonical name, over all layers, whether or not the actor may see each of them."""
+    """The owner mode of a canonical name, over all layers, whether or not the actor may see each of them.
+
+    A name that an upstream would be asked for by another one, as Docker Hub for `library/x` where somebody asks for
+    `x`, is ours where that other one is.
+    """
     found: list[Layer] = []
     within: dict[int, Repository] = {}
     _collect(services, repository, found, within, _DEPTH)
     layers = tuple(found)
     rows = {i: row for i in within if (row := services.packages.get(i, package)) is not None}
-    hosted_in = next((within[i] for i, row in rows.items() if row.owner_mode is OwnerMode.HOSTED), None)
     if repository.is_merged(package):
         return Ownership(package, OwnerMode.MERGED, layers, rows, why="configured as merged")
-    if hosted_in is not None:
-        return Ownership(package, OwnerMode.HOSTED, layers, rows, why=f"published or claimed in {hosted_in.key}")
-    reserving = next((r for r in within.values() if r.is_reserved(package)), None)
-    if reserving is not None:
-        return Ownership(package, OwnerMode.HOSTED, layers, rows, why=f"reserved by {reserving.key}")
+    names = dict.fromkeys([package, *(x.upstream.named(package) for x in layers if x.upstream is not None)])
+    for name in names:
+        if why := _why_ours(services, within, name):
+            said = why if name == package else f"{name}, as which an upstream knows it, is {why}"
+            return Ownership(package, OwnerMode.HOSTED, layers, rows, why=said)
     owner = next((row for row in rows.values() if row.origin), None)
     if owner is not None:
         return Ownership(package, OwnerMode.UPSTREAM, layers, rows, owner.origin, f"first served from {owner.origin}")
     return Ownership(
         package, OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it"
     )
+
+
+def _why_ours(services: Services, within: dict[int, Repository], name: str) -> str:
+    """Why no upstream may hear a name, or nothing."""
+    for id_, repository in within.items():
+        row = services.packages.get(id_, name)
+        if row is not None and row.owner_mode is OwnerMode.HOSTED:
+            return f"published or claimed in {repository.key}"
+    reserving = next((one for one in within.values() if one.is_reserved(name)), None)
+    return "" if reserving is None else f"reserved by {reserving.key}"

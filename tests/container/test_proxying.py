@@ -301,6 +301,25 @@ async def test_a_name_of_one_part_is_completed_for_the_upstream_alone(
     assert (await registry.blob(layer_of(TOOL))).status == 200
 
 
+@pytest.mark.parametrize("namespace", ["corp", "library"])
+async def test_our_names_are_not_asked_for_by_their_short_form(
+    start_gateway: StartGateway, fake: ContainerUpstream, namespace: str
+) -> None:
+    short = await hub(start_gateway, fake, "tool", namespace=namespace)
+    if namespace == "library":  # the other one is reserved
+        mine = Registry(short.gateway, f"container/acme/hub/{namespace}/tool", await short.gateway.token())
+        assert (await mine.push(image({"hello": b"ours\n"}), "1")).status == 201
+    fake.push(f"{namespace}/tool", TOOL, "1")
+    fake.seen.clear()
+
+    assert (await short.manifest("1")).status == 404
+    assert (await short.manifest(TOOL.digest)).status == 404
+    assert (await short.blob(layer_of(TOOL))).status == 404
+    assert (await short.tags()).status == 404
+
+    assert fake.seen == []
+
+
 async def test_our_names_are_never_asked_for_even_when_all_is_deleted(
     start_gateway: StartGateway, fake: ContainerUpstream
 ) -> None:
