@@ -21,6 +21,7 @@ from gateway.web.asked import Asked
 from gateway.web.call import Call, HostCall
 from gateway.web.credentials import read_code, read_credentials
 from gateway.web.paths import Match, RouteTable, guard
+from gateway.web.sessions import require_same_site
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -211,6 +212,8 @@ class Routing:
         if adapter is not None and asked.rest in adapter.signs_in:
             return nobody(address)
         is_change = request.method not in _SAFE
+        if is_change:
+            require_same_site(request.headers)  # a browser adds the password that it remembers to anybody's form
         return await self._authenticator.actor(
             read_credentials(request.headers),
             address,
