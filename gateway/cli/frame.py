@@ -171,6 +171,8 @@ def _exit(work: Callable[[], int | None]) -> None:
     except GatewayError as error:
         complain(error.message)
         raise typer.Exit(2 if isinstance(error, Invalid) else 1) from error
+    except BrokenPipeError:
+        raise  # who reads our output has enough, as `head` has; Typer ends quietly
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         raise typer.Exit(1) from error
