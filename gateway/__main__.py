@@ -7,6 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command line; exits the process."""
+    _require_streams()
     gc.disable()  # what is imported stays: collecting while it grows is a fifth of a start's time
     _import_http()
     _import_logging()
@@ -18,6 +19,13 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     app(prog_name="entrepot")
+
+
+def _require_streams() -> None:
+    """Refuse to begin with a closed stream: the next file opened, the catalogue perhaps, would take its number."""
+    if sys.stdout is None or sys.stderr is None:
+        sys.exit("error: standard output and standard error must be open (>/dev/null where nobody reads them)")
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 open to the end
 
 
 def _import_http() -> None:

@@ -31,7 +31,8 @@ async def create_token(
     data: Data,
     user: _User,
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, write, delete or admin; more than once for several. Default: read.")
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help="read, write, delete or admin; more than once for several. Default: read."),
     ] = None,
     expires_in: Annotated[float | None, typer.Option(metavar="DAYS", help="Days it is good for.")] = None,
     repository: Annotated[
@@ -41,7 +42,7 @@ async def create_token(
         list[str] | None, typer.Option(metavar="PATTERN", help="Only these packages, by canonical name with *.")
     ] = None,
     cidr: Annotated[list[str] | None, typer.Option(metavar="NETWORK", help="Only from these networks.")] = None,
-    name: Annotated[str, typer.Option(help="What it is for.")] = "made in a shell",
+    name: Annotated[str, typer.Option(metavar="NAME", help="What it is for.")] = "made in a shell",
     automation: Annotated[
         bool, typer.Option("--automation", help="Writes without a one-time code, for a user who has them.")
     ] = False,

@@ -7,7 +7,7 @@ import typer
 from gateway.adapter import Adapter, SnippetContext, load_adapters
 from gateway.auth.claim import ensure_claim
 from gateway.cli import lookups
-from gateway.cli.frame import Data, command
+from gateway.cli.frame import Data, command, group
 from gateway.cli.output import complain, facts, remark, say, table
 from gateway.compose import address_of, open_services, prepare
 from gateway.config import Config
@@ -15,7 +15,7 @@ from gateway.errors import Invalid
 from gateway.explain import explain as explained
 from gateway.model import RepositoryKey, Visibility
 
-app = typer.Typer()
+app = group()
 
 
 @command(app, "explain")

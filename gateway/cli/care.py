@@ -23,7 +23,7 @@ from gateway.store.file_care import Abandoned
 from gateway.store.resumable import Resumables
 from gateway.store.spool import Spools
 
-app = typer.Typer()
+app = group()
 cache = group("The cache of upstreams' documents and files.")
 
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
@@ -49,19 +49,19 @@ async def collect(
         dry_run=dry_run,
     )
     keys = {repository.id: repository.key for repository in data.repositories.all()}
+    freed = sum(removal.bytes for removal in done.removals)
+    count = sum(len(removal.blobs) for removal in done.removals)
+    if not dry_run:  # first, whoever reads what is said
+        for left in done.abandoned:
+            await data.note("expire", str(keys.get(left.repository_id)), left.package, files=left.files)
+        await data.note("gc", blobs=count, bytes=freed)
     for left in done.abandoned:
         for name in left.files:
             say(f"{keys.get(left.repository_id)}/{left.package}\t{name}")
-        if not dry_run:
-            await data.note("expire", str(keys.get(left.repository_id)), left.package, files=left.files)
     for removal in done.removals:
         _say_removal(removal)
     would = "would remove" if dry_run else "removed"
-    freed = sum(removal.bytes for removal in done.removals)
-    count = sum(len(removal.blobs) for removal in done.removals)
     remark(f"{would} {count} blobs ({size(freed)}) and {done.leftovers} temporary files")
-    if not dry_run:
-        await data.note("gc", blobs=count, bytes=freed)
 
 
 @command(app, "retain")
@@ -75,11 +75,11 @@ async def retain(data: Data, dry_run: _DryRun = False) -> None:
             continue
         letting = partial(plan, rules=rules, attached=format_.attached_to, now=time.time())
         for one in await data.blob_rows.graphs.retain(repository.id, letting, dry_run=dry_run):
+            if not dry_run:
+                await data.note("retain", str(repository.key), one.package, tags=one.tags, digests=one.nodes)
             for name in (*one.tags, *one.nodes):
                 say(f"{repository.key}/{one.package}\t{name}")
             tags, nodes = tags + len(one.tags), nodes + len(one.nodes)
-            if not dry_run:
-                await data.note("retain", str(repository.key), one.package, tags=one.tags, digests=one.nodes)
     remark(f"{'would let go' if dry_run else 'let go'} {tags} tags and {nodes} documents; `gc` frees their bytes")
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 from msgspec import Struct
 
 from gateway import config as configuration
-from gateway.cli.output import complain
+from gateway.cli.output import complain, hand_over
 from gateway.config import Config
 from gateway.errors import GatewayError, Invalid
 from gateway.redaction import scrub_values
@@ -87,16 +87,24 @@ class Data(Struct, frozen=True):
         await self.audit.append([entry])
 
 
-def group(help_: str) -> typer.Typer:
-    """A group of commands."""
-    return typer.Typer(help=help_, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+def group(help_: str = "") -> typer.Typer:
+    """A group of commands, or without a help text some of another group's."""
+    return typer.Typer(
+        help=help_,
+        short_help=help_,  # whole, in the overview too
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,  # a bug's trace is for a report: plain, and without the values of variables
+    )
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
     """Register a function as a command, with `--config` and `--data`.
 
     Its first parameter says what it works on: a `Data` is opened before and closed after it, a `Config` only read.
-    The other parameters are Typer's. It may be a coroutine function. An int that it returns is the exit code.
+    The other parameters are Typer's; `**given: Unpack[T]` stands for an optional one for each key of the TypedDict.
+    It may be a coroutine function. An int that it returns is the exit code.
     """
 
     def register(work: Work) -> Work:
@@ -105,7 +113,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
         opens = hints[first.name] is Data
         named = inspect.Parameter.KEYWORD_ONLY
         parameters = [
-            *(parameter.replace(annotation=hints[parameter.name], kind=named) for parameter in others),
+            *(each for parameter in others for each in _typers(parameter, hints[parameter.name])),
             inspect.Parameter("config_file", named, default=None, annotation=_ConfigOption),
             inspect.Parameter("data_folder", named, default=None, annotation=_DataOption),
         ]
@@ -117,10 +125,19 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
         del call.__wrapped__
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # where Typer looks
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(call)
+        app.command(name, short_help=(work.__doc__ or "").partition("\n")[0])(call)
         return work
 
     return register
+
+
+def _typers(parameter: inspect.Parameter, hint: Any) -> list[inspect.Parameter]:
+    """What Typer shall see of a command's parameter."""
+    named = inspect.Parameter.KEYWORD_ONLY
+    if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+        return [parameter.replace(annotation=hint, kind=named)]
+    options = get_type_hints(get_args(hint)[0], include_extras=True)
+    return [inspect.Parameter(name, named, default=None, annotation=option) for name, option in options.items()]
 
 
 def read_config(file: Path | None, data: Path | None) -> Config:
@@ -168,13 +185,14 @@ def _exit(work: Callable[[], int | None]) -> None:
     """Run a command; an error becomes one line and an exit code."""
     try:
         code = work()
+        hand_over()
     except GatewayError as error:
         complain(error.message)
         raise typer.Exit(2 if isinstance(error, Invalid) else 1) from error
     except BrokenPipeError:
         raise  # who reads our output has enough, as `head` has; Typer ends quietly
     except OSError as error:
-        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
         raise typer.Exit(1) from error
     if code:
         raise typer.Exit(code)

@@ -20,7 +20,9 @@ _Actor = Annotated[str, typer.Argument(metavar="NAME", help="A user or service."
 
 @command(app, "create")
 async def create(
-    data: Data, name: _Org, owner: Annotated[str | None, typer.Option(help="A user who shall own it.")] = None
+    data: Data,
+    name: _Org,
+    owner: Annotated[str | None, typer.Option(metavar="NAME", help="A user who shall own it.")] = None,
 ) -> None:
     """Create an organisation."""
     owner_id = None if owner is None else lookups.actor(data, owner).id

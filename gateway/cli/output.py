@@ -5,6 +5,7 @@ others (names of tokens, e-mail addresses) cannot steer the terminal. Rich is im
 does.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,15 @@ def remark(text: str) -> None:
 def complain(text: str) -> None:
     """Why it could not be done, in one line."""
     sys.stderr.write(f"error: {printable(' '.join(text.split()))}\n")
+
+
+def hand_over() -> None:
+    """Hand on what was said so far; raises OSError. Left to the end of the process, a failure would be a trace."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what it still holds
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def is_terminal() -> bool:

@@ -4,7 +4,7 @@ The configuration file speaks for its own repositories: they are changed there, 
 """
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict, Unpack
 
 import typer
 import yaml
@@ -21,60 +21,44 @@ from gateway.model import HOSTED_LAYER, OwnerMode, Repository, RepositoryKey, Vi
 app = group("Repositories, written as type/owner/repository.")
 
 _Key = Annotated[str, typer.Argument(metavar="TYPE/OWNER/REPOSITORY")]
-_Layer = Annotated[
-    list[str] | None,
-    typer.Option(help="In order: hosted, an upstream, or owner/repository of a member; more than once."),
-]
-_Visible = Annotated[str | None, typer.Option(help="public, internal or private.")]
-_Reserve = Annotated[
-    list[str] | None, typer.Option(metavar="PATTERN", help="Names that are hosted before their first publish.")
-]
-_Merge = Annotated[
-    list[str] | None, typer.Option(metavar="PATTERN", help="Names whose hosted and upstream versions are merged.")
-]
-_Setting = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="An option of the adapter, such as strict=true."),
-]
-_Host = Annotated[list[str] | None, typer.Option(metavar="HOST", help="A host name that serves it from its root.")]
+
+_List = list[str] | None
+
+
+class _Given(TypedDict):
+    """What `create` and `update` take; None where it was not given."""
+
+    layer: Annotated[
+        _List,
+        typer.Option(
+            metavar="LAYER", help="In order: hosted, an upstream, or owner/repository of a member; more than once."
+        ),
+    ]
+    visibility: Annotated[str | None, typer.Option(metavar="VISIBILITY", help="public, internal or private.")]
+    reserve: Annotated[_List, typer.Option(metavar="PATTERN", help="Names that are hosted before their first publish.")]
+    merge: Annotated[
+        _List, typer.Option(metavar="PATTERN", help="Names whose hosted and upstream versions are merged.")
+    ]
+    host: Annotated[_List, typer.Option(metavar="HOST", help="A host name that serves it from its root.")]
+    setting: Annotated[_List, typer.Option(metavar="KEY=VALUE", help="An option of the adapter, such as strict=true.")]
 
 
 @command(app, "create")
-async def create(
-    data: Data,
-    name: _Key,
-    layer: _Layer = None,
-    visibility: _Visible = None,
-    reserve: _Reserve = None,
-    merge: _Merge = None,
-    host: _Host = None,
-    setting: _Setting = None,
-) -> None:
+async def create(data: Data, name: _Key, **given: Unpack[_Given]) -> None:
     """Create a repository: hosted and private unless told otherwise."""
     key = lookups.repository_key(load_adapters(), name)
     if data.repositories.get(key) is not None:
         raise AlreadyExists(f"there is a repository {key} already")
-    config = _changed(RepositoryConfig(), layer, visibility, reserve, merge, host, setting)
-    await _write(data, key, config, "repository.create")
+    await _write(data, key, _changed(RepositoryConfig(), given), "repository.create")
     remark(f"created repository {key}")
 
 
 @command(app, "update")
-async def update(
-    data: Data,
-    name: _Key,
-    layer: _Layer = None,
-    visibility: _Visible = None,
-    reserve: _Reserve = None,
-    merge: _Merge = None,
-    host: _Host = None,
-    setting: _Setting = None,
-) -> None:
+async def update(data: Data, name: _Key, **given: Unpack[_Given]) -> None:
     """Change a repository: what is given replaces what was there."""
     repository = lookups.repository(data, load_adapters(), name)
     _refuse_configured(data, repository)
-    config = _changed(_config_of(repository), layer, visibility, reserve, merge, host, setting)
-    await _write(data, repository.key, config, "repository.update")
+    await _write(data, repository.key, _changed(_config_of(repository), given), "repository.update")
     remark(f"changed repository {repository.key}")
 
 
@@ -148,24 +132,18 @@ async def _write(data: Data, key: RepositoryKey, config: RepositoryConfig, actio
     await data.note(action, str(key), layers=list(config.layers), visibility=str(config.visibility))
 
 
-def _changed(
-    config: RepositoryConfig,
-    layer: list[str] | None,
-    visibility: str | None,
-    reserve: list[str] | None,
-    merge: list[str] | None,
-    host: list[str] | None,
-    setting: list[str] | None,
-) -> RepositoryConfig:
+def _changed(config: RepositoryConfig, given: _Given) -> RepositoryConfig:
     """The configuration with what was given on the command line."""
+    visibility, settings = given["visibility"], given["setting"]
     if visibility is not None and visibility not in set(Visibility):
         raise Invalid(f"--visibility: expected {', '.join(Visibility)}, got {visibility!r}")
-    given = {"layers": layer, "reserve": reserve, "merge": merge, "hosts": host}
-    changes = {name: tuple(value) for name, value in given.items() if value is not None}
-    config = replace(config, **changes)  # type: ignore[arg-type] # each of the four is a tuple of texts
-    if setting is not None:
-        config = replace(config, settings=dict(_setting(text) for text in setting))
-    return config if visibility is None else replace(config, visibility=Visibility(visibility))
+    lists = {"layers": given["layer"], "reserve": given["reserve"], "merge": given["merge"], "hosts": given["host"]}
+    changes: dict[str, Any] = {name: tuple(value) for name, value in lists.items() if value is not None}
+    if settings is not None:
+        changes["settings"] = dict(_setting(text) for text in settings)
+    if visibility is not None:
+        changes["visibility"] = Visibility(visibility)
+    return replace(config, **changes)
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
-import typer
 
 from gateway.adapter import load_adapters
 from gateway.app import serve as serve_forever
-from gateway.cli.frame import CATALOGUE, command
+from gateway.cli.frame import CATALOGUE, command, group
 from gateway.cli.output import remark, say, size
 from gateway.compose import address_of
 from gateway.config import Config
@@ -26,7 +25,7 @@ from gateway.upstream.registry import Upstream, build_upstreams
 from gateway.wanted import configured
 from gateway.web.forwarded import TrustedProxies
 
-app = typer.Typer()
+app = group()
 
 _LEAST_SPACE = 1024**3  # bytes free on the data folder's file system
 _WORST_CLOCK = 60.0  # seconds that two clocks may be apart

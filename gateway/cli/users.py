@@ -25,7 +25,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name, also the owner
 async def create_user(
     data: Data,
     name: _Name,
-    email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
+    email: Annotated[str | None, typer.Option(metavar="EMAIL", help="E-mail address.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="May do everything, everywhere.")] = False,
     password: Annotated[bool, typer.Option("--password", help="Ask for a password (or read it from a pipe).")] = False,
 ) -> None:
