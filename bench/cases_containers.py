@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin
+from urllib.response import addinfourl
 
 from bench import servers
 from bench.arena import Arena, get
@@ -49,7 +50,7 @@ class Place:
     def begin_upload(self) -> str:
         """The address of a new upload."""
         with self._send("POST", "blobs/uploads/", b"") as response:
-            return urljoin(self.base, response.headers["Location"])
+            return urljoin(self.base, str(response.headers["Location"]))
 
     def push_blob(self, body: bytes) -> str:
         """Its digest."""
@@ -68,12 +69,12 @@ class Place:
         with self._send("PUT", "manifests/1", json.dumps(document).encode(), _MANIFEST) as response:
             return response.headers["Docker-Content-Digest"], digest
 
-    def _send(self, method: str, path: str, body: bytes, content_type: str = "") -> urllib.request.addinfourl:
+    def _send(self, method: str, path: str, body: bytes, content_type: str = "") -> addinfourl:
         request = urllib.request.Request(urljoin(self.base, path), body, dict(self.headers), method=method)
         if content_type:
             request.add_header("Content-Type", content_type)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        response: urllib.request.addinfourl = opener.open(request, timeout=120)
+        response: addinfourl = opener.open(request, timeout=120)
         return response
 
 

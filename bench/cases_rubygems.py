@@ -10,6 +10,7 @@ import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from urllib.response import addinfourl
 
 from bench.arena import Arena, get
 from bench.load import LoadFailed, Rate, Target, interleaved, middle, rate
@@ -125,8 +126,10 @@ def _ask(one: _Followed, path: str, headers: dict[str, str] | None = None) -> by
         return response.read()
 
 
-def _open(request: urllib.request.Request):
-    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120)
+def _open(request: urllib.request.Request) -> addinfourl:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    response: addinfourl = opener.open(request, timeout=120)
+    return response
 
 
 def _median(rates: list[Rate]) -> tuple[float, float]:
