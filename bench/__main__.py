@@ -20,6 +20,10 @@ from bench.report import Outcome, write
 from tests.clients import install
 
 CASES: Mapping[str, Callable[[Arena, Outcome], None]] = {
+    # Those that write gigabytes come before others have left the machine's free memory in pieces, part of them fresh.
+    "cold": cases_files.cold,
+    "followers": cases_files.followers,
+    "upload": cases_files.uploads,
     "startup": cases_clients.startup,
     "page": cases_small.page,
     "packument": cases_small.packument,
@@ -29,10 +33,7 @@ CASES: Mapping[str, Callable[[Arena, Outcome], None]] = {
     "workers": cases_small.workers,
     "10m": cases_files.ten_megabytes,
     "1g": cases_files.gigabyte,
-    "cold": cases_files.cold,
-    "followers": cases_files.followers,
     "slow": cases_files.slow,
-    "upload": cases_files.uploads,
     "pip": cases_clients.pip,
     "npm": cases_clients.npm,
     "nuget": cases_nuget.packages,

@@ -101,7 +101,7 @@ def uploads(arena: Arena, outcome: Outcome) -> None:
     form = {"Authorization": f"Bearer {token}", "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
     published = Target(PRODUCT, gateway.pid, gateway.base("pypi/bench/py") + "legacy/", form)
     with servers.receiving(arena.folder / "receiving-nginx") as receiver:
-        for number in range(arena.rounds):
+        for number in range(2 * arena.rounds + 1):
             artifact = wheel(size=100_000_000).build("uploaded", f"1.{number}")
             file = arena.folder / artifact.filename
             file.write_bytes(artifact.body)
