@@ -59,11 +59,11 @@ def followers(arena: Arena, outcome: Outcome) -> None:
     single: list[Flow] = []
     eight: list[Flow] = []
     asked = 0
-    for number in range(arena.rounds):
+    for number in range(2 * arena.rounds + 1):
         for clients, flows in ((1, single), (8, eight)):
             target, filename = _fresh(arena, f"follow-{number}-{clients}", size, 200 + 10 * number + clients)
             arena.warm_memory(size)
-            flows.append(download(target, clients, clients))
+            flows.append(download(target, clients, clients, discard=1))
             arena.say(f"  round {number + 1} {clients} clients: {flows[-1]}")
             asked = max(asked, arena.upstream_requests(f"/pypi/files/{filename}"))
             arena.data.remove_file(filename)

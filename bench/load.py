@@ -69,10 +69,10 @@ def flow(target: Target, connections: int, count: int) -> Flow:
     return min(_until_quiet(lambda: download(target, connections, count)), key=lambda one: one.other)
 
 
-def download(target: Target, connections: int, count: int) -> Flow:
+def download(target: Target, connections: int, count: int, **wanted: float) -> Flow:
     """Download once, whatever else the machine does: for cold files, which cannot be asked for twice."""
     with Window(target.pid) as window:
-        said = read(target, connections=connections, count=count)
+        said = read(target, connections=connections, count=count, **wanted)
     gigabytes = said["bytes"] / 1e9
     return Flow(gigabytes / said["seconds"], window.cpu / gigabytes, said["first"], said["seconds"], window.other)
 

@@ -3,7 +3,8 @@
     python -m bench.reader '{"port": 8080, "path": "/f", "headers": {}, "connections": 4, "count": 8}'
 
 Keys: count: downloads in all. rate: bytes a second for each connection, 0 for as fast as possible. seconds: stop after
-this time, 0 for when all are done. It prints one JSON object: bytes, seconds, first (seconds to the first body byte of
+this time, 0 for when all are done. discard: the kernel drops the bodies' bytes instead of copying them, for more
+clients than one CPU could copy for. It prints one JSON object: bytes, seconds, first (seconds to the first body byte of
 the slowest connection), done and errors (a status other than 200, or a body that ended early). Loopback only.
 """
 
@@ -20,10 +21,11 @@ _SIZE = 256 * 1024
 class Connection:
     """One keep-alive connection and the download that runs on it."""
 
-    def __init__(self, port: int, request: bytes, started: float) -> None:
+    def __init__(self, port: int, request: bytes, started: float, *, discards: bool) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.request = request
         self.started = started
+        self.flags = socket.MSG_TRUNC if discards else 0  # tcp(7): the bytes are counted and dropped
         self.first: float | None = None
         self.read = 0
         self.left = 0
@@ -37,7 +39,7 @@ class Connection:
 
     def receive(self, buffer: bytearray, limit: int) -> bool:
         """Take what is there, at most `limit` bytes; True when the download is complete, OSError when it is broken."""
-        got = self.socket.recv_into(buffer, min(limit, _SIZE))
+        got = self.socket.recv_into(buffer, min(limit, _SIZE), self.flags if self.in_body else 0)
         if got == 0:
             raise ConnectionError("ended early")
         if not self.in_body:
@@ -71,7 +73,9 @@ def main(wanted: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     selector, buffer = selectors.DefaultSelector(), bytearray(_SIZE)
     done = errors = 0
-    connections = [Connection(wanted["port"], request, started) for _ in range(min(wanted["connections"], to_start))]
+    discards = bool(wanted.get("discard"))
+    count = min(wanted["connections"], to_start)
+    connections = [Connection(wanted["port"], request, started, discards=discards) for _ in range(count)]
     for connection in connections:
         connection.ask()
         to_start -= 1
