@@ -14,7 +14,7 @@ from msgspec import Struct
 from adapters.rubygems import names
 from adapters.rubygems.spec import Spec, read_spec
 from adapters.rubygems.yaml_reader import read_yaml
-from gateway.errors import Invalid, TooLarge
+from gateway.errors import Invalid
 
 _BLOCK = 512
 _STEP = 1 << 20
@@ -33,7 +33,7 @@ class _Part(Struct, frozen=True):
 
 
 def read_gem(path: Path) -> Spec:
-    """The specification of a gem that is as it should be; raises Invalid or TooLarge."""
+    """The specification of a gem that is as it should be; raises Invalid."""
     with path.open("rb") as file:
         parts = _read_parts(file)
     missing = [name for name in _PARTS if name not in parts]
@@ -88,7 +88,7 @@ def _octal(field: bytes) -> int:
 
 def _part(file: BinaryIO, size: int, *, is_kept: bool) -> _Part:
     if is_kept and size > _LIMIT:
-        raise TooLarge(f"a file of the gem has more than {_LIMIT} bytes")
+        raise Invalid(f"a file of the gem has more than {_LIMIT} bytes")
     hashers = {name: new(usedforsecurity=False) for name, new in _ALGORITHMS.items()}
     left, kept = size, []
     while left:
@@ -110,7 +110,7 @@ def _inflated(body: bytes, name: str) -> bytes:
     except zlib.error as error:
         raise Invalid(f"{name} is not compressed as it should be") from error
     if len(plain) > _LIMIT:
-        raise TooLarge(f"{name} inflates to more than {_LIMIT} bytes")
+        raise Invalid(f"{name} inflates to more than {_LIMIT} bytes")
     if not inflate.eof or inflate.unused_data:
         raise Invalid(f"{name} breaks off, or goes on behind its end")
     return plain

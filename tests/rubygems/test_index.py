@@ -1,6 +1,7 @@
 """How clients follow the index: conditions, ranges, compression, digests, and lists that differ by who asks."""
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import random
@@ -100,6 +101,19 @@ async def test_a_publish_costs_one_appended_line_however_long_the_list(large: Ga
     assert tail.body == b"\nmine 1.0 " + mark.encode() + b"\n"
 
 
+async def test_what_is_pushed_later_is_appended_whatever_its_number(hosted: Gateway) -> None:
+    token, held = await hosted.token(), (await get(hosted, "info/tool")).body
+    for version, platform in (("10.0", "ruby"), ("0.9", "ruby"), ("0.9", "java"), ("1.0.pre", "ruby")):
+        await push(hosted, token, "tool", version, gem(platform=platform))
+        tail = await get(hosted, "info/tool", Range=f"bytes={len(held) - 1}-")
+        held += tail.body[1:]
+
+        label = version if platform == "ruby" else f"{version}-{platform}"
+        assert (tail.status, tail.body.count(b"\n")) == (206, 2)
+        assert tail.body.startswith(f"\n{label} |checksum:".encode())
+        assert tail.headers["Repr-Digest"] == f"sha-256=:{base64.b64encode(hashlib.sha256(held).digest()).decode()}:"
+
+
 async def test_a_hundred_random_steps_keep_every_promise(hosted: Gateway) -> None:
     token, chance = await hosted.token(), random.Random(5)
     held = (await get(hosted, "versions")).body
@@ -115,6 +129,7 @@ async def test_a_hundred_random_steps_keep_every_promise(hosted: Gateway) -> Non
         held += tail.body[1:]
         assert tail.body.count(b"\n") == 2
         assert tail.headers["ETag"] == f'"{hashlib.md5(held).hexdigest()}"'
+        assert tail.headers["Repr-Digest"] == f"sha-256=:{base64.b64encode(hashlib.sha256(held).digest()).decode()}:"
 
     assert held == (await get(hosted, "versions")).body
     assert sorted((name, version) for name, version, _ in await specs(hosted)) == sorted(live)
@@ -389,7 +404,8 @@ async def test_names_of_a_private_repository_are_behind_the_same_401(start_gatew
 
 async def test_what_is_retired_or_unknown_is_404(hosted: Gateway) -> None:
     for path in ("api/v1/dependencies", "api/v1/dependencies.json", "api/v1/dependencies?gems=tool", "Marshal.4.8.Z"):
-        assert (await get(hosted, path)).status == 404, path
+        for method in ("GET", "HEAD", "POST"):
+            assert (await hosted.request(method, BASE + path)).status == 404, (method, path)
     assert (await hosted.request("POST", f"{BASE}api/v1/webauthn_verification")).status == 404
     assert (await hosted.request("HEAD", BASE)).status == 200
     assert (await hosted.request("HEAD", BASE.rstrip("/"))).status == 200

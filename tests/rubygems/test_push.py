@@ -8,7 +8,7 @@ import pytest
 from gateway.model import ActorKind, Scope
 from tests.conftest import Gateway, StartGateway, private, public
 from tests.fakes.faults import answer
-from tests.fakes.gems import gem, tar_of
+from tests.fakes.gems import gem, gemspec_yaml, tar_of
 from tests.fakes.upstream import FaultyUpstream
 from tests.rubygems.asking import BASE, get, info, lines, push, push_bytes, yank
 
@@ -59,13 +59,18 @@ async def test_who_may_not_push_is_told_so_without_an_order_to_the_client(hosted
 
 async def test_a_gem_that_cannot_be_read_is_422_and_leaves_nothing(hosted: Gateway) -> None:
     token = await hosted.token()
+    about = gemspec_yaml("tool", "1.0", "ruby", {}, {}, ">= 0", ">= 0", "for tests")
+    wrong = f"---\nSHA256:\n  metadata.gz: {'0' * 64}\n  data.tar.gz: {'0' * 64}\n".encode()
     bodies = [
         b"",
         b"not a gem",
         tar_of({"metadata.gz": b"x"}),
         gem(extra={"evil": b"x"}).build("tool", "1.0").body,
         gem(metadata=b"--- !ruby/object:Kernel {}\n").build("tool", "1.0").body,
+        gem(metadata=about.replace(b": tool", b": &a tool").replace(b"for tests", b"*a")).build("tool", "1.0").body,
+        gem(metadata=about + b"#" * 11 * 1024 * 1024).build("tool", "1.0").body,
         gem(checksums=b"---\nSHA256: {}\n").build("tool", "1.0").body,
+        gem(checksums=wrong).build("tool", "1.0").body,
         gem().build("bad name", "1.0").body,
         gem().build("tool", "1.0-beta").body,
         gem(platform="a b").build("tool", "1.0").body,
