@@ -33,6 +33,14 @@ DOCUMENTS = (
     "vulnerabilities/index.json",
     "repository-signatures/index.json",
 )
+VERSIONS = (  # where clients read which versions there are, by display id and canonical id
+    "flat/{1}/index.json",
+    "registration-semver2/{1}/index.json",
+    "search?q=packageid:{1}",
+    "autocomplete?id={0}",
+    "v2/FindPackagesById()?id='{0}'",
+    "v2/Packages()?$filter=tolower(Id)%20eq%20'{1}'",
+)
 FILE = "flat/left.pad/1.0.0/left.pad.1.0.0.nupkg"
 IN_FEED, IN_STORE = "/nuget/files/left.pad/1.0.0/left.pad.1.0.0.nupkg", "/bucket/4f1e"
 CERTIFICATE = b"not really a certificate"
@@ -400,6 +408,9 @@ async def test_a_hosted_id_shows_none_of_the_upstreams_versions_anywhere(feed: F
         "symbols/demo.core.pdb/x/demo.core.pdb",
     ):
         assert (await feed.get(path)).status == 404
+    for path in VERSIONS:
+        shown = await feed.get(path.format("Demo.Core", "demo.core"))
+        assert (shown.status, b"1.0.0" in shown.body, b"9.0.0" in shown.body) == (200, True, False), path
     assert not any("demo.core" in seen.path.lower() for seen in feed.fake.seen)
 
 
@@ -409,6 +420,9 @@ async def test_a_merged_id_shows_both_and_ours_win(feed: Feed, token: str) -> No
 
     assert await feed.versions("both") == ["1.0.0", "2.0.0"]
     assert (await feed.get("flat/both/1.0.0/both.1.0.0.nupkg")).body == mine.body
+    for path in VERSIONS:
+        shown = await feed.get(path.format("Both", "both"))
+        assert (shown.status, b"1.0.0" in shown.body, b"2.0.0" in shown.body) == (200, True, True), path
 
 
 async def test_a_search_has_ours_first_and_never_sends_a_name_of_ours(feed: Feed, token: str) -> None:

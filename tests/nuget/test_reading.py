@@ -9,7 +9,7 @@ import pytest
 from adapters.nuget.registration import Hive, index, page
 from gateway.config import ServerConfig
 from gateway.model import File, Listing
-from tests.conftest import StartGateway, private, public
+from tests.conftest import Reply, StartGateway, private, public
 from tests.fakes.nuget import package
 from tests.nuget.conftest import Feed
 
@@ -257,21 +257,44 @@ async def test_the_plain_hive_is_never_compressed_and_the_others_where_it_is_wan
         assert await encoding(hive, "identity") is None
 
 
-async def test_head_has_the_headers_of_get_and_no_body(feed: Feed, token: str) -> None:
-    await feed.publish("Demo.Core", "1.0.0", token)
+@pytest.mark.parametrize("accepted", ["identity", "gzip, deflate"])
+async def test_head_has_the_headers_of_get_and_no_body(feed: Feed, token: str, accepted: str) -> None:
+    await feed.publish("Demo.Core", "1.0.0", token, package(metadata={"releaseNotes": "long " * 500}))
+    feed.fake.nuget("Left.Pad", {"1.0.0": package()})
 
-    for path in (
-        "index.json",
-        "flat/demo.core/index.json",
-        "flat/demo.core/1.0.0/demo.core.1.0.0.nupkg",
-        "flat/demo.core/1.0.0/demo.core.nuspec",
-        "registration-semver2/demo.core/index.json",
-        "search?q=demo",
+    for path, status in (
+        ("index.json", 200),
+        ("flat/demo.core/index.json", 200),
+        ("flat/demo.core/1.0.0/demo.core.1.0.0.nupkg", 200),
+        ("flat/demo.core/1.0.0/demo.core.nuspec", 200),
+        ("registration/demo.core/index.json", 200),
+        ("registration-gz/demo.core/index.json", 200),
+        ("registration-semver2/left.pad/index.json", 200),
+        ("search?q=demo", 200),
+        ("v2/FindPackagesById()?id='Demo.Core'", 200),
+        ("flat/nothing/index.json", 404),
     ):
-        got, head = await feed.get(path), await feed.send("HEAD", path, None)
-        assert (got.status, head.status, head.body) == (200, 200, b"")
-        for name in ("Content-Length", "Content-Type", "ETag", "Cache-Control"):
-            assert got.headers[name] == head.headers[name], (path, name)
+        got = await feed.get(path, Accept_Encoding=accepted)
+        head = await feed.send("HEAD", path, None, Accept_Encoding=accepted)
+        assert (got.status, head.status, head.body) == (status, status, b"")
+        assert int(head.headers["Content-Length"]) == len(got.body) > 0
+        assert described(head) == described(got), path
+
+
+async def test_head_of_a_package_that_is_not_here_yet_says_how_long_it_is(feed: Feed) -> None:
+    (theirs,) = feed.fake.nuget("Left.Pad", {"1.0.0": package(size=300_000)})
+    path = "flat/left.pad/1.0.0/left.pad.1.0.0.nupkg"
+
+    head, got = await feed.send("HEAD", path, None), await feed.get(path)
+
+    assert (head.status, head.body, got.body) == (200, b"", theirs.body)
+    assert head.headers["Content-Length"] == str(len(theirs.body))
+    assert head.headers["ETag"] == got.headers["ETag"]
+
+
+def described(reply: Reply) -> dict[str, str]:
+    """What the headers say of the content."""
+    return {name: text for name, text in reply.headers.items() if name not in {"Date", "X-Request-ID"}}
 
 
 async def test_a_package_is_served_in_ranges_and_for_good(feed: Feed, token: str) -> None:
