@@ -277,7 +277,25 @@ async def test_tags_are_listed_in_order_and_in_parts(hosting: Hosting) -> None:
     assert await tags_of(registry) == ["A", "a", "b", "c", "d"]
     assert await tags_of(registry, "?last=b") == ["c", "d"]
     assert await tags_of(registry, "?last=bb&n=1") == ["c"]
-    assert await tags_of(registry, "?n=0") == []
+    nothing, unread = await registry.tags("?n=0"), await registry.tags("?n=many")
+    assert ((await nothing.json())["tags"], "Link" in nothing.headers) == ([], False)
+    assert (await unread.json())["tags"] == ["A", "a", "b", "c", "d"]
+
+
+async def test_a_chart_is_kept_under_its_version_with_an_underscore_for_the_plus(hosting: Hosting) -> None:
+    """As helm pushes it, by the calls of oras."""
+    registry, content = await hosting(), gzip.compress(b"Chart.yaml", mtime=0)
+    config, layer = "application/vnd.cncf.helm.config.v1+json", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+    chart = edited(image({}, layers=(content,)), lambda document: document.update(config=descriptor(b"{}", config)))
+    chart = edited(chart, lambda document: document.update(layers=[descriptor(content, layer)]))
+    chart = replace(chart, blobs={digest_of(b"{}"): b"{}", digest_of(content): content})
+
+    assert (await registry.push(chart, "1.0.0_build.1")).status == 201
+
+    await assert_readable(registry, "1.0.0_build.1", chart)
+    assert (await registry.blob(digest_of(content))).body == content
+    refused = await registry.push_manifest("1.0.0+build.1", chart.body, chart.media_type)
+    assert (refused.status, codes(refused)) == (400, ["TAG_INVALID"])
 
 
 async def test_deleting_a_digest_removes_its_tags_and_no_others(hosting: Hosting) -> None:

@@ -71,6 +71,42 @@ async def test_parts_of_a_cold_blob_cost_at_most_one_whole(
     assert taken(fake, LAYER).count(None) <= 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "first", "end"),
+    [
+        ("-100", 206, -100, None),
+        ("1900000-", 206, 1_900_000, None),
+        ("500-1499", 206, 500, 1500),
+        ("0-9,20-29", 200, 0, None),
+        ("500-0", 416, 0, 0),
+        ("9000000-", 416, 0, 0),
+    ],
+)
+async def test_every_form_of_range_means_the_same_for_a_cold_blob(
+    start_gateway: StartGateway, fake: ContainerUpstream, asked: str, status: int, first: int, end: int | None
+) -> None:
+    registry, whole = await hub(start_gateway, fake), TOOL.blobs[LAYER]
+
+    part = await registry.blob(LAYER, Range=f"bytes={asked}")
+
+    assert (part.status, part.body) == (status, whole[first:end])
+    assert part.headers["Content-Length"] == str(len(part.body))
+    if status == 416:
+        assert part.headers["Content-Range"] == f"bytes */{len(whole)}"
+
+
+async def test_head_of_a_cold_blob_says_its_size_without_fetching_it(
+    start_gateway: StartGateway, fake: ContainerUpstream
+) -> None:
+    registry = await hub(start_gateway, fake)
+
+    head = await registry.blob(LAYER, "HEAD")
+
+    assert (head.status, head.headers["Content-Length"]) == (200, str(len(TOOL.blobs[LAYER])))
+    assert head.headers["Docker-Content-Digest"] == LAYER
+    assert taken(fake, LAYER) == []
+
+
 async def test_a_layer_that_was_evicted_is_fetched_again_and_nothing_else(
     start_gateway: StartGateway, fake: ContainerUpstream
 ) -> None:
@@ -100,9 +136,11 @@ async def test_an_upstream_that_is_too_slow_is_trouble(start_gateway: StartGatew
     fake.fault(slow(first_byte=60.0))
     registry = await hub(start_gateway, fake, read_timeout=0.3)
 
-    late = await registry.manifest("1")
+    late, unseen = await registry.manifest("1"), await registry.manifest("1", "HEAD")
 
     assert (late.status, codes(late)) == (503, ["UNAVAILABLE"])
+    assert (unseen.status, unseen.body) == (503, b"")
+    assert all(int(reply.headers["Retry-After"]) > 0 for reply in (late, unseen))
 
 
 async def test_an_upstream_is_asked_for_every_kind_of_manifest_whatever_the_client_takes(

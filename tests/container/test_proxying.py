@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config import UpstreamConfig
 from gateway.explain import explain
@@ -257,10 +258,12 @@ async def test_credentials_are_not_carried_to_a_realm_elsewhere(
         fake.realm = f"{thief.url}token"
         registry = await hub(start_gateway, fake, username="robot", password="secret")
 
-        refused = await registry.manifest("1")
+        with capture_logs() as logged:
+            refused = await registry.manifest("1")
 
         assert refused.status == 503
         assert thief.seen == []
+        assert "not one of its hosts" in str(next(one for one in logged if one["event"] == "could not answer"))
 
 
 async def test_a_redirect_of_a_blob_is_followed_without_our_token(

@@ -10,7 +10,7 @@ import pytest
 from gateway.config import AuthConfig, Config, RepositoryConfig
 from gateway.model import Scope
 from tests.conftest import Gateway, Reply, StartGateway, private, public
-from tests.container.talking import Registry, challenge, codes
+from tests.container.talking import Registry, challenge, codes, lines
 from tests.fakes.images import image
 
 APP = "container/acme/app"
@@ -51,7 +51,9 @@ async def test_a_ping_without_credentials_is_challenged_once(start_gateway: Star
 
     assert refused.status == 401
     assert refused.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+    assert len(lines(refused, "WWW-Authenticate")) == 1
     told = challenge(refused.headers)
+    assert told["service"]
     below = path.partition("v2")[0]
     assert told["realm"] == f"{gateway.url}{below}token"
     assert "basic" not in refused.headers["WWW-Authenticate"].lower()
@@ -278,7 +280,10 @@ async def test_a_password_grant_and_a_refresh_grant_give_passes(start_gateway: S
     again = await post(gateway, grant_type="refresh_token", refresh_token=refresh, scope=scope)
 
     assert (signed_in.status, again.status) == (200, 200)
-    assert (await again.json())["scope"] == scope
+    for reply in (signed_in, again):
+        told = await reply.json()
+        assert (told["scope"], told["access_token"]) == (scope, told["token"])
+        assert told["expires_in"] >= 60
     await Registry(gateway, f"{APP}/tool", token).push(TOOL, "1")
     assert (await Registry(gateway, f"{APP}/tool", (await again.json())["token"]).manifest("1")).status == 200
 
