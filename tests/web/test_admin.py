@@ -302,6 +302,19 @@ async def test_a_made_up_session_is_nobody(api):
     assert (await api.call("GET", "me", headers={"Cookie": f"{COOKIE}={'x' * 43}"}))[0] == 401
 
 
+async def test_who_borrows_a_session_cannot_guess_the_password_in_it(api):
+    headers = await session(api)
+
+    async def changed(current: str) -> int:
+        body = {"current": current, "new": "another good password"}
+        return (await api.call("PUT", "me/password", body=body, headers=headers))[0]
+
+    guesses = [await changed("wrong password") for _ in range(22)]
+
+    assert guesses == [403] * 20 + [429] * 2
+    assert await changed(PASSWORD) == 429
+
+
 # ── claim ────────────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_the_claim_is_redeemed_once_and_guesses_are_throttled(api, tmp_path):
     root = api.world.identities.actor_by_name("root")

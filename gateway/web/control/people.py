@@ -1,8 +1,11 @@
 """Handlers of the control API: oneself, users, service accounts and tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from gateway.auth.access import implied
 from gateway.auth.claim import redeem_claim
-from gateway.errors import CodeRequired, Forbidden
+from gateway.errors import CodeRequired, Forbidden, GatewayError
 from gateway.model import ActorKind, Scope
 from gateway.store.rows import ActorRow, TokenRow
 from gateway.web.control import schemas
@@ -20,7 +23,8 @@ async def me(call: AdminCall) -> schemas.Me:
 async def change_password(call: AdminCall) -> None:
     """Change one's own password, in a session; other sessions end."""
     body = call.expect(schemas.PasswordRequest)
-    await call.accounts.change_password(body.current, body.new)
+    with _guessed(call, Forbidden):
+        await call.accounts.change_password(body.current, body.new)
 
 
 async def offer_codes(call: AdminCall) -> schemas.OfferedCodes:
@@ -31,13 +35,8 @@ async def offer_codes(call: AdminCall) -> schemas.OfferedCodes:
 async def begin_codes(call: AdminCall) -> None:
     """Ask for one-time codes from now on, once a first code shows that the secret arrived; sessions end."""
     body = call.expect(schemas.FirstCode)
-    throttle, address = call.services.authenticator.throttle, call.actor.address
-    throttle.check(address)
-    try:
+    with _guessed(call, CodeRequired):
         await call.accounts.begin_codes(body.secret, body.code)
-    except CodeRequired:
-        throttle.note(address)
-        raise
 
 
 async def end_codes(call: AdminCall) -> None:
@@ -47,22 +46,30 @@ async def end_codes(call: AdminCall) -> None:
 
 async def redeem(call: AdminCall) -> schemas.FirstToken:
     """Make the first administrator, with the secret of the one-time link that the first start left."""
-    body, services, address = call.expect(schemas.ClaimRequest), call.services, call.actor.address
-    services.authenticator.throttle.check(address)
-    try:
+    body = call.expect(schemas.ClaimRequest)
+    with _guessed(call, Forbidden):
         secret = await redeem_claim(
-            services.identities,
-            services.audit,
+            call.services.identities,
+            call.services.audit,
             body.secret,
             body.name,
             body.password,
             email=body.email,
-            address=address,
+            address=call.actor.address,
         )
-    except Forbidden:
-        services.authenticator.throttle.note(address)
-        raise
     return schemas.FirstToken(secret)
+
+
+@contextmanager
+def _guessed(call: AdminCall, wrong: type[GatewayError]) -> Iterator[None]:
+    """Let a secret be tried: `wrong` counts as a failure of the address. Raises Throttled once it had too many."""
+    throttle, address = call.services.authenticator.throttle, call.actor.address
+    throttle.check(address)
+    try:
+        yield
+    except wrong:
+        throttle.note(address)
+        raise
 
 
 # ── users ────────────────────────────────────────────────────────────────────────────────────────────────────────
