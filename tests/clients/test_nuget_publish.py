@@ -1,8 +1,10 @@
 """dotnet and nuget.exe publish to a private repository and use what is there."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -95,6 +97,22 @@ def test_what_dotnet_packed_and_pushed_is_restored_at_once_and_its_lock_elsewher
     assert symbols.text.count("Your package was pushed") == 2, "the symbols were not pushed beside the package"
 
 
+def test_a_debugger_finds_the_symbols_by_what_stands_in_the_library(
+    publisher: World, gateway: Gateway, index: str, token: str, reader: str
+) -> None:
+    package = pack_library(publisher, "Acme.Debugged")
+    push(publisher, package, index, token).succeeded()
+    with ZipFile(package.with_suffix(".snupkg")) as symbols:
+        pdb = next(symbols.read(name) for name in symbols.namelist() if name.endswith(".pdb"))
+    with ZipFile(package) as archive:
+        library = next(archive.read(name) for name in archive.namelist() if name.endswith(".dll"))
+    start = library.index(b"RSDS") + 4  # PE/COFF, "Debug Directory", CodeView: the id of the PDB, its age, its path
+    id_ = uuid.UUID(bytes_le=library[start : start + 16]).hex
+
+    for name, key in (("Acme.Debugged.pdb", f"{id_}FFFFFFFF"), ("acme.debugged.pdb", f"{id_.upper()}1")):
+        assert gateway.get(f"/{REPOSITORY}/symbols/{name}/{key}/{name}", token=reader) == (200, pdb)
+
+
 def test_a_version_is_published_once(publisher: World, index: str, token: str) -> None:
     push(publisher, pack(publisher, "Acme.Once"), index, token).succeeded()
     again = pack(publisher, "Acme.Once", content="something else")
@@ -109,11 +127,16 @@ def test_a_version_is_published_once(publisher: World, index: str, token: str) -
     skipped.succeeded()
 
 
-def test_a_source_with_credentials_needs_no_key_even_for_a_large_package(publisher: World, index: str) -> None:
+def test_a_source_with_credentials_needs_no_key_even_for_a_large_package(
+    publisher: World, gateway: Gateway, index: str, asked: Asked
+) -> None:
     file = pack(publisher, "Acme.Large", size=60 * MIB)
+    asked.entries(gateway)
 
     said = push(publisher, file, index, "").succeeded()
 
+    puts = [(path, status) for method, path, status in asked.requests(gateway) if method == "PUT"]
+    assert puts == [("package/", 401), ("package/", 201)]
     assert "Your package was pushed" in said.text
     assert "reset" not in said.text
 
