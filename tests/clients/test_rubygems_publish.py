@@ -127,6 +127,16 @@ def test_the_host_may_be_typed_with_a_slash_at_its_end(generation: int, host: st
     assert "Successfully registered gem" in said
 
 
+def test_a_host_that_holds_a_name_and_a_password_takes_the_key(
+    generation: int, host: str, token: str, world: World
+) -> None:
+    file = build_gem(world, f"userinfo{generation}")
+
+    said = push(world, generation, file, host.replace("://", "://somebody:secret@"), token).succeeded().stdout
+
+    assert "Successfully registered gem" in said
+
+
 def test_a_yanked_version_is_gone_for_good_and_the_other_platform_stays(
     generation: int, gateway: Gateway, host: str, token: str, world: World
 ) -> None:
@@ -197,6 +207,28 @@ def test_an_update_after_a_push_brings_the_new_version_and_nothing_else(
     assert first == [("GET", "versions", 200), (*info, 200), ("GET", f"gems/{name}-1.0.0.gem", 200)]
     assert nothing_new == [("GET", "versions", 304)]
     assert rest == [("GET", "versions", 206), (*info, 206), ("GET", f"gems/{name}-1.5.0.gem", 200)]
+
+
+def test_a_client_that_holds_more_than_there_is_begins_the_list_anew(
+    generation: int, gateway: Gateway, asked: Asked, host: str, token: str, world: World
+) -> None:
+    name = f"longer{generation}"
+    push(world, generation, build_gem(world, name, "1.0.0"), host, token).succeeded()
+    gemfile(world, gateway.base(REPOSITORY, token), f'"{name}"')
+    bundle(world, generation, "install").succeeded()
+    (held,) = world.home.rglob("compact_index/*/versions")
+    with held.open("ab") as file:
+        file.write(b"nothing 1.0 0123456789abcdef0123456789abcdef\n" * 100)
+    for etag in world.home.rglob("compact_index/*/versions-etags/*"):
+        etag.write_text('"of another list"')
+    push(world, generation, build_gem(world, name, "1.1.0"), host, token).succeeded()
+    asked.entries(gateway)
+
+    bundle(world, generation, "update", name).succeeded()
+
+    assert locked(world)[name] == "1.1.0"
+    lists = [status for _, path, status in asked.requests(gateway) if path == "versions"]
+    assert (lists[0], lists[-1]) == (416, 200)
 
 
 def test_gem_asks_for_the_compact_index_and_one_gemspec(
