@@ -138,18 +138,22 @@ async def test_a_filter_that_is_not_understood_is_refused(feed: Feed) -> None:
         assert "X-NuGet-Warning" in reply.headers
 
 
-async def test_links_to_the_next_page_lead_to_the_end(feed: Feed) -> None:
-    feed.fake.nuget("Many", {f"1.0.{number}": package() for number in range(127)})
+@pytest.mark.parametrize(("more", "sizes"), [("", [100, 100, 30]), ("&$top=120", [100, 20]), ("&$skip=180", [50])])
+async def test_links_to_the_next_page_lead_to_the_end(feed: Feed, more: str, sizes: list[int]) -> None:
+    feed.fake.nuget("Many", {f"1.0.{number}": package() for number in range(230)})
 
-    found, address = [], "v2/FindPackagesById()?id='Many'"
+    pages, address = [], f"v2/FindPackagesById()?id='Many'{more}"
     while address:
         document = ET.fromstring((await feed.get(address)).body)
-        found += labels(document.findall(f"{ATOM}entry"))
+        pages.append(labels(document.findall(f"{ATOM}entry")))
         following = [link.attrib["href"] for link in document.findall(f"{ATOM}link") if link.attrib["rel"] == "next"]
         parts = urlsplit(following[0]) if following else None
         address = f"{parts.path}?{parts.query}".removeprefix("/nuget/acme/tools/") if parts else ""
 
-    assert found == [("Many", f"1.0.{number}") for number in range(127)]
+    start = 180 if "skip" in more else 0
+    assert [len(page) for page in pages] == sizes
+    found = [label for page in pages for label in page]
+    assert found == [("Many", f"1.0.{number}") for number in range(start, start + sum(sizes))]
     assert len(await entries(feed, "v2/FindPackagesById()?id='Many'&$skip=120&$top=3")) == 3
 
 
