@@ -218,7 +218,7 @@ async def test_a_damaged_list_is_not_believed_and_the_last_good_one_stays(start_
             text_page(whole[:-3]),
             text_page(whole[: whole.find(b"gem9 ")]),
             text_page(b"<html>down for maintenance</html>\n"),
-            text_page(whole, **{"Repr-Digest": "sha-256=:" + "A" * 43 + "=:"}),
+            text_page(whole + b"evil 1.0 %032x\n" % 1, **{"Repr-Digest": "sha-256=:" + "A" * 43 + "=:"}),
         ]
         for page in damaged:
             fake.pages["/gem/versions"] = page
