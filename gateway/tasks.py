@@ -6,6 +6,8 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
+from gateway.errors import Unknown
+
 T = TypeVar("T")
 _log = structlog.get_logger("tasks")
 
@@ -26,7 +28,7 @@ class Tasks:
         await asyncio.gather(*running, return_exceptions=True)
 
     def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Run `work` beside the caller. An error nobody awaits is logged once, when the task ends."""
+        """Run `work` beside the caller. An error is logged once, when the task ends; that nothing is there is none."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -38,7 +40,8 @@ class Tasks:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Unknown):
             _log.warning("background work failed", task=task.get_name(), error=str(error), kind=type(error).__name__)
 
 

@@ -5,6 +5,7 @@ import gzip
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.nuget.registration import Hive, index, page
 from gateway.config import ServerConfig
@@ -127,12 +128,15 @@ NOWHERE = [
 async def test_what_is_not_there_is_404_without_a_warning(feed: Feed, token: str) -> None:
     await feed.publish("Demo.Core", "1.0.0", token)
 
-    for path in NOWHERE:
-        reply = await feed.get(path)
+    with capture_logs() as logged:
+        for path in NOWHERE:
+            reply = await feed.get(path)
 
-        assert reply.status == 404, path
-        assert json.loads(reply.body)
-        assert "X-NuGet-Warning" not in reply.headers
+            assert reply.status == 404, path
+            assert json.loads(reply.body)
+            assert "X-NuGet-Warning" not in reply.headers
+
+    assert logged == []
 
 
 async def test_a_registration_says_what_the_nuspec_says(feed: Feed, token: str) -> None:
