@@ -171,7 +171,33 @@ async def test_write_does_not_imply_delete(hosting: Hosting) -> None:
     for reference in ("1", one.digest):
         refused = await mine.manifest(reference, "DELETE")
         assert (refused.status, codes(refused)) == (403, ["DENIED"])
+    refused = await mine.blob(one.layers[0], "DELETE")
+    assert (refused.status, codes(refused)) == (403, ["DENIED"])
     assert (await mine.follow("DELETE", (await mine.begin()).headers["Location"])).status == 204
+
+
+async def test_a_blob_is_not_deleted_while_a_manifest_names_it(hosting: Hosting) -> None:
+    registry = await hosting()
+    one = image({"hello": b"1\n"})
+    await registry.push(one, "1")
+
+    refused = await registry.blob(one.layers[0], "DELETE")
+
+    assert (refused.status, codes(refused)) == (405, ["UNSUPPORTED"])
+    assert (await registry.blob(one.layers[0])).status == 200
+    await registry.manifest(one.digest, "DELETE")
+    assert (await registry.blob(one.layers[0], "DELETE")).status == 202
+
+
+async def test_an_upload_that_ended_with_another_digest_is_gone(hosting: Hosting) -> None:
+    registry = await hosting()
+    location = (await registry.begin()).headers["Location"]
+
+    assert (await registry.put(location, digest_of(b"promised"), b"sent")).status == 400
+
+    gone = await registry.follow("GET", location)
+    assert (gone.status, codes(gone)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+    assert (await registry.put(location, digest_of(b"promised"), b"promised")).status == 404
 
 
 # ── other people's layers ────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,6 +218,24 @@ async def test_a_digest_opens_nothing_that_its_reader_may_not_read(start_gateway
         assert refused.headers["Location"].startswith("/v2/container/bob/own/tool/blobs/uploads/")
     lacking = await mine.push_manifest("1", secret.body, secret.media_type)
     assert (lacking.status, codes(lacking)) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+
+
+async def test_a_layer_of_a_restricted_image_is_mounted_by_nobody_else(hosting: Hosting) -> None:
+    registry = await hosting()
+    secret = Registry(registry.gateway, "container/acme/app/secret", registry.token)
+    await secret.upload(BODY)
+    services = registry.gateway.services
+    (repository,) = services.known().values()
+    await services.packages.set_restricted(repository.id, "secret", True)
+    bob = await registry.gateway.token("bob", is_admin=False)
+    await registry.gateway.grant("bob", "write", "container/acme/app")
+    mine = Registry(registry.gateway, registry.name, bob)
+
+    refused = [await mine.mount(digest_of(BODY), source) for source in (secret.name, None)]
+
+    assert [reply.status for reply in refused] == [202, 202]
+    assert (await mine.blob(digest_of(BODY))).status == 404
+    assert (await mine.put(refused[0].headers["Location"], digest_of(BODY), BODY)).status == 201
 
 
 async def test_a_readable_layer_is_mounted_without_its_bytes(hosting: Hosting) -> None:
