@@ -412,6 +412,20 @@ async def test_an_immutable_tag_does_not_take_two_builds_for_one_platform(hostin
     assert [again.status, nameless.status, theirs.status] == [403, 403, 403]
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(590, 201), (610, 403)])
+async def test_an_immutable_tag_takes_the_parts_of_one_push_for_ten_minutes(
+    hosting: Hosting, seconds: int, status: int
+) -> None:
+    registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
+    platform = image({"hello": b"1\n"})
+    await registry.push(platform, "v1")
+    await registry.gateway.services.database.write(
+        lambda connection: connection.exec_driver_sql("UPDATE pointer SET moved_at = moved_at - ?", (seconds,))
+    )
+
+    assert (await registry.push(index(platform), "v1")).status == status
+
+
 async def test_signatures_may_be_overwritten_under_immutable_tags(hosting: Hosting) -> None:
     registry = await hosting(private("hosted", settings={"immutable": ["*"]}))
     tag = f"{digest_of(b'image').replace(':', '-')}.sig"
