@@ -302,6 +302,25 @@ async def test_a_refresh_pass_is_no_pass_and_ends_with_its_token(start_gateway: 
     assert (await post(gateway, grant_type="refresh_token", refresh_token="nonsense")).status == 401
 
 
+async def test_what_a_refresh_pass_gives_is_as_narrow_as_its_token_and_ends_with_it(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start(start_gateway)
+    await Registry(gateway, f"{APP}/tool", await gateway.token()).push(TOOL, "1")
+    reader = await gateway.token("eve", (Scope.READ,))
+    refresh = (await (await ask(gateway, "", basic("eve", reader), offline_token="true")).json())["refresh_token"]
+    scope = f"repository:{APP}/tool:pull,push"
+    reply = await post(gateway, grant_type="refresh_token", refresh_token=refresh, scope=scope)
+    given = Registry(gateway, f"{APP}/tool", (await reply.json())["token"])
+
+    assert (await reply.json())["scope"] == f"repository:{APP}/tool:pull"
+    assert ((await given.manifest("1")).status, (await given.begin()).status) == (200, 403)
+    (row,) = [one for one in await gateway.services.identities.tokens() if one.scopes == {Scope.READ}]
+    await gateway.services.identities.delete_token(row.id)
+
+    assert (await given.manifest("1")).status == 401
+
+
 async def test_refresh_passes_can_be_switched_off(start_gateway: StartGateway) -> None:
     gateway = await start(start_gateway, config=Config(auth=AuthConfig(refresh_passes=False)))
 
