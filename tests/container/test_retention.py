@@ -158,6 +158,21 @@ async def test_blobs_that_an_index_lists_directly_survive(hosting: Hosting) -> N
     assert (await registry.blob(digest_of(b"cache layer"))).status == 200
 
 
+@pytest.mark.parametrize("kinds", [(OCI_INDEX, OCI_MANIFEST), (OCI_MANIFEST, OCI_INDEX)])
+async def test_layers_stay_whatever_kind_their_manifest_was_pushed_as(hosting: Hosting, kinds: tuple[str, str]) -> None:
+    """As an index, the same bytes name nothing."""
+    registry, one = await hosting(), image({"hello": b"1\n"})
+    body = json.dumps({key: value for key, value in one.document.items() if key != "mediaType"}).encode()
+    for digest, blob in one.blobs.items():
+        await registry.upload(blob, digest=digest)
+
+    for kind in kinds:
+        assert (await registry.push_manifest("1", body, kind)).status == 201
+    await collect(registry)
+
+    assert [(await registry.blob(digest)).status for digest in one.blobs] == [200, 200]
+
+
 async def test_a_blob_that_a_pusher_was_told_of_stays_for_a_grace(hosting: Hosting) -> None:
     registry = await hosting()
     await registry.upload(b"layer")
