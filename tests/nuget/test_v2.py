@@ -143,7 +143,7 @@ async def test_links_to_the_next_page_lead_to_the_end(feed: Feed, more: str, siz
     feed.fake.nuget("Many", {f"1.0.{number}": package() for number in range(230)})
 
     pages, address = [], f"v2/FindPackagesById()?id='Many'{more}"
-    while address:
+    while address and len(pages) < 5:
         document = ET.fromstring((await feed.get(address)).body)
         pages.append(labels(document.findall(f"{ATOM}entry")))
         following = [link.attrib["href"] for link in document.findall(f"{ATOM}link") if link.attrib["rel"] == "next"]
