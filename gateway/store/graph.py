@@ -138,6 +138,7 @@ class GraphRows:
             if not is_stored(new.row.sha256):
                 raise StoreTrouble(f"{new.row.digest} was swept while it was being pushed: try again", retry_after=1.0)
             keep_hosted_blob(connection, new.row.sha256, new.row.size, now)
+            _ask_kind(connection, owner.id, new, judge, now)
             _put_node(connection, owner.id, new, now)
             moved = _point(connection, owner.id, new, judge, now)
             change_package(connection, owner)
@@ -166,8 +167,7 @@ class GraphRows:
 
         def change(connection: Connection) -> list[str]:
             owner = _found(connection, repository_id, package)
-            sql = "SELECT name, digest, moved_at, moved_by FROM pointer WHERE package_id = ? AND digest = ?"
-            pointers = [PointerRow(*row) for row in connection.exec_driver_sql(sql, (owner.id, digest))]
+            pointers = _pointers(connection, owner.id, digest)
             for pointer in pointers:
                 _ask(connection, owner.id, pointer, judge)
             table = schema.node.c
@@ -293,6 +293,19 @@ def _ask(connection: Connection, package_id: int, pointer: PointerRow, judge: Ju
     old = _find_node(connection, package_id, pointer.digest)
     if old is not None:
         judge(Move(pointer, old, NodeRow("", old.sha256, 0, ""), frozenset(), time.time()))
+
+
+def _ask_kind(connection: Connection, package_id: int, new: NewNode, judge: Judge, now: float) -> None:
+    """Let the judge decide on all tags of a node that becomes another kind: clients read it as something else."""
+    old = _find_node(connection, package_id, new.row.digest)
+    if old is not None and old.media_type != new.row.media_type:
+        for pointer in _pointers(connection, package_id, old.digest):
+            judge(Move(pointer, old, new.row, frozenset(), now))
+
+
+def _pointers(connection: Connection, package_id: int, digest: str) -> list[PointerRow]:
+    sql = "SELECT name, digest, moved_at, moved_by FROM pointer WHERE package_id = ? AND digest = ?"
+    return [PointerRow(*row) for row in connection.exec_driver_sql(sql, (package_id, digest))]
 
 
 def _pointer(connection: Connection, package_id: int, tag: str) -> PointerRow | None:

@@ -15,7 +15,7 @@ from tests.conftest import StartGateway, private
 from tests.container.conftest import Hosting
 from tests.container.talking import Registry, codes
 from tests.fakes.artifacts import noise
-from tests.fakes.images import OCI_MANIFEST, Image, artifact, digest_of, image, index
+from tests.fakes.images import OCI_INDEX, OCI_MANIFEST, Image, artifact, digest_of, image, index
 
 BODY = noise(300_000, "layer")
 
@@ -410,6 +410,20 @@ async def test_an_immutable_tag_does_not_take_two_builds_for_one_platform(hostin
     theirs = await bob.push(image({"hello": b"1\n"}, architecture="s390x"), "v1")
 
     assert [again.status, nameless.status, theirs.status] == [403, 403, 403]
+
+
+async def test_what_an_immutable_tag_points_to_does_not_become_another_kind(hosting: Hosting) -> None:
+    registry = await hosting(private("hosted", settings={"immutable": ["v*"]}))
+    one = image({"hello": b"1\n"})
+    one = replace(one, body=json.dumps({k: v for k, v in one.document.items() if k != "mediaType"}).encode())
+    await registry.push(one, "v1")
+
+    for reference in ("v1", "other", one.digest):
+        refused = await registry.push_manifest(reference, one.body, OCI_INDEX)
+        assert (refused.status, codes(refused)) == (403, ["DENIED"]), reference
+
+    assert (await registry.manifest("v1")).headers["Content-Type"] == OCI_MANIFEST
+    assert (await registry.push(one, "v1")).status == 201
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(590, 201), (610, 403)])
