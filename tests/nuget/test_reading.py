@@ -117,6 +117,8 @@ NOWHERE = [
     "flat/..x/index.json",
     "registration/nothing/index.json",
     "registration/demo.core/9.9.9.json",
+    "registration/demo.core/0.9.0.json",
+    "catalog/demo.core/0.9.0.json",
     "registration/demo.core/nonsense.json",
     "registration/demo.core/page/5.0.0/6.0.0.json",
     "registration/demo.core/page/a/b.json",

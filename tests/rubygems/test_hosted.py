@@ -163,8 +163,10 @@ async def test_yanking_what_is_not_there_is_404(hosted: Gateway) -> None:
     token = await hosted.token()
     await push(hosted, token, "a", "1.0.0")
 
+    unknown = await yank(hosted, token, "a", "2.0.0")
+    assert (unknown.status, unknown.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
+    assert unknown.body == b"The version 2.0.0 of a does not exist here, or was yanked before.\n"
     assert (await yank(hosted, token, "missing", "1.0.0")).status == 404
-    assert (await yank(hosted, token, "a", "2.0.0")).status == 404
     assert (await yank(hosted, token, "a", "1.0.0", "java")).status == 404
 
 

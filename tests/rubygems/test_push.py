@@ -5,6 +5,8 @@ import json
 import aiohttp
 import pytest
 
+from adapters.rubygems.wire import RubyGemsFormat
+from gateway.errors import Blocked
 from gateway.model import ActorKind, Scope
 from tests.conftest import Gateway, StartGateway, private, public
 from tests.fakes.faults import answer
@@ -55,6 +57,16 @@ async def test_who_may_not_push_is_told_so_without_an_order_to_the_client(hosted
         assert not text.startswith(("you have enabled multifactor", "the api key doesn't have access"))
         assert reply.headers["Content-Type"].startswith("text/plain")
     assert await lines(hosted) == []
+
+
+@pytest.mark.parametrize(
+    "words", ["You have enabled multifactor authentication", "the API key doesn't have access to this"]
+)
+def test_words_of_a_stranger_are_no_order_to_the_client(words: str) -> None:
+    """An upstream's, for one: gem would ask for a password, and send it."""
+    refused = RubyGemsFormat().render_error(Blocked(words), "")
+
+    assert refused.body == f"Refused: {words[0].upper()}{words[1:]}.\n".encode()
 
 
 async def test_a_gem_that_cannot_be_read_is_422_and_leaves_nothing(hosted: Gateway) -> None:
