@@ -88,9 +88,7 @@ class Authenticator:
         if code and actor.assurance < Assurance.CODE:
             return await self._codes.prove(actor, code)
         if actor.assurance is Assurance.NONE and actor.token is None:
-            raise CodeRequired(
-                "signing in with a password needs a one-time code here: use a token where none can be sent"
-            )
+            raise CodeRequired("this account signs in with a one-time code beside its password, or with a token")
         return actor
 
     async def identify(self, credential: Credential | None, address: str, audience: str = "") -> Actor:

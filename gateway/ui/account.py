@@ -1,6 +1,7 @@
 """What belongs to whoever signed in: tokens, and the audit trail."""
 
 import time
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from gateway.errors import CodeRequired, GatewayError, Invalid, Throttled
@@ -11,6 +12,8 @@ from gateway.web.answers import Answer
 _SCOPES = {"read": Scope.READ, "write": Scope.WRITE, "delete": Scope.DELETE, "admin": Scope.ADMIN}
 _DAYS = {"7": 7, "30": 30, "90": 90, "365": 365, "never": None}
 _DAY = 86400.0
+_FIELDS = ("name", *(f"scope_{word}" for word in _SCOPES), "days", "repositories", "packages", "cidrs", "automation")
+_PROPOSED = {"scope_read": "1", "days": "30"}
 _AUDIT_PAGE = 100
 _FILTERS = ("actor", "action", "repository", "package")
 
@@ -38,7 +41,7 @@ async def create_token(call: UiCall) -> Answer:
             is_automation=bool(form.get("automation")),
         )
     except (Invalid, CodeRequired, Throttled) as error:
-        return await _tokens_page(call, error=error)
+        return await _tokens_page(call, error=error, form=form)
     return await _tokens_page(call, secret=secret)
 
 
@@ -73,7 +76,10 @@ async def audit(call: UiCall) -> Answer:
     )
 
 
-async def _tokens_page(call: UiCall, secret: str = "", error: GatewayError | None = None) -> Answer:
+async def _tokens_page(
+    call: UiCall, secret: str = "", error: GatewayError | None = None, form: Mapping[str, str] | None = None
+) -> Answer:
+    """form: what was refused, to be mended instead of typed again; its code is of no more use."""
     return call.page(
         "tokens.html",
         status=200 if error is None else error.status,
@@ -81,6 +87,7 @@ async def _tokens_page(call: UiCall, secret: str = "", error: GatewayError | Non
         secret=secret,
         error="" if error is None else error.message,
         days=list(_DAYS),
+        form={name: (_PROPOSED if form is None else form).get(name, "") for name in _FIELDS},
         needs_code=call.actor.assurance is not Assurance.UNASKED,
         now=time.time(),
     )

@@ -189,6 +189,22 @@ async def test_a_huge_or_strange_form_is_refused(dashboard):
         assert response.status == 400
 
 
+async def test_a_refused_form_comes_back_as_it_was_filled_in_and_escaped(dashboard):
+    await dashboard.user("ann")
+    csrf = await dashboard.sign_in("ann")
+    fields = {"name": '"><b>ci', "scope_write": "1", "days": "90", "packages": "acme-*", "cidrs": "nonsense"}
+
+    refused = await dashboard.post("tokens", {"csrf": csrf, **fields})
+
+    assert refused.status == 400
+    assert 'name="name" value="&#34;&gt;&lt;b&gt;ci"' in refused.page
+    assert 'name="packages" value="acme-*"' in refused.page
+    assert 'name="cidrs" value="nonsense"' in refused.page
+    assert '<option value="90" selected>' in refused.page
+    assert 'name="scope_write" value="1" checked' in refused.page
+    assert 'name="scope_read" value="1">' in refused.page
+
+
 async def test_a_token_is_shown_once_and_only_to_its_maker(dashboard):
     await dashboard.user("ann")
     csrf = await dashboard.sign_in("ann")

@@ -59,3 +59,23 @@ async def test_the_style_sheet_is_applied_and_no_script_runs(dashboard, browser)
 
     assert padding == "flex"
     assert await page.query_selector("script") is None
+
+
+async def test_a_table_that_is_wider_than_a_telephone_scrolls_in_its_own_frame(dashboard, browser):
+    await dashboard.user("ann")
+    dashboard.root = str(dashboard.client.make_url("/"))
+    page = await browser.new_page(viewport={"width": 380, "height": 800})
+    await page.goto(f"{dashboard.root}-/ui/sign-in")
+    await page.fill("main [name=name]", "ann")
+    await page.fill("[name=password]", PASSWORD)
+    await page.click("main button")
+    await page.wait_for_url("**/-/ui/")
+    await page.goto(f"{dashboard.root}-/ui/tokens")
+    await page.fill("main [name=name]", "a-token-with-a-name-that-takes-its-place")
+    await page.click("text=Make token")
+    await page.wait_for_selector("main table")
+
+    table, document = "document.querySelector('main table')", "document.documentElement"
+
+    assert await page.evaluate(f"{table}.scrollWidth > {table}.parentElement.clientWidth")
+    assert await page.evaluate(f"{document}.scrollWidth <= {document}.clientWidth")
