@@ -34,6 +34,7 @@ from gateway.store.rows import AuditEntry
 
 CONFIG_VARIABLE = "ENTREPOT_CONFIG"
 CATALOGUE = "catalogue.sqlite"
+_BEGINNING = frozenset({"create", "claim", "snippet"})  # commands that may come before the first start; elsewhere it is a slip
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 
@@ -120,7 +121,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
 
         @functools.wraps(work)
         def call(*, config_file: Path | None, data_folder: Path | None, **arguments: Any) -> None:
-            _exit(lambda: _run(work, opens, read_config(config_file, data_folder), arguments))
+            config = functools.partial(read_config, config_file, data_folder)
+            opening = functools.partial(open_data, begins=name in _BEGINNING) if opens else None
+            _exit(lambda: _run(work, opening, config(), arguments))
 
         del call.__wrapped__
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # where Typer looks
@@ -147,8 +150,10 @@ def read_config(file: Path | None, data: Path | None) -> Config:
     return config if data is None else replace(config, data=data)
 
 
-def open_data(config: Config) -> Data:
-    """Open the data folder, creating it and its catalogue if needed."""
+def open_data(config: Config, *, begins: bool) -> Data:
+    """Open the data folder; one that begins it creates folder and catalogue if needed, for others that is Invalid."""
+    if not begins and not (config.data / CATALOGUE).exists():
+        raise Invalid(f"{config.data}: there is no catalogue here: `serve` begins one, and so does `user create`")
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(config.data / CATALOGUE)
     database.migrate()
@@ -165,10 +170,12 @@ def shell_user() -> str:
     return f"shell:{name}"
 
 
-def _run(work: Callable[..., Any], opens: bool, config: Config, arguments: dict[str, Any]) -> int | None:
-    if not opens:
+def _run(
+    work: Callable[..., Any], opening: Callable[[Config], Data] | None, config: Config, arguments: dict[str, Any]
+) -> int | None:
+    if opening is None:
         return _result(work(config, **arguments))
-    data = open_data(config)
+    data = opening(config)
     try:
         return _result(work(data, **arguments))
     finally:

@@ -13,8 +13,9 @@ from gateway.store.rows import NewFileRow
 
 
 @pytest.fixture
-def old_blob(data):
-    """A hosted blob that nothing refers to, kept in 1970."""
+def old_blob(entrepot, data):
+    """A hosted blob that nothing refers to, kept in 1970, beside a catalogue."""
+    entrepot("claim")
     blobs = FileBlobs(data / "hosted")
     digest = blobs.put(b"never published")
     os.utime(blobs.path(digest), (0, 0))
@@ -57,6 +58,24 @@ async def _publish(data, files):
         database.close()
 
 
+def test_only_what_begins_an_installation_makes_a_data_folder(entrepot, tmp_path):
+    folder = tmp_path / "misspelt"
+
+    for command in (["gc"], ["verify"], ["user", "list"], ["cache", "stats"], ["grant", "list"]):
+        result = entrepot(*command, folder=folder)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(f"error: {folder}: there is no catalogue here")
+
+    assert not folder.exists()
+
+
+def test_gc_takes_nothing_where_the_catalogue_is_lost(entrepot, data, old_blob):
+    (data / "catalogue.sqlite").unlink()
+
+    assert entrepot("gc").code == 2
+    assert FileBlobs(data / "hosted").has(old_blob) is not None
+
+
 def test_gc_refuses_a_grace_that_would_take_running_pushes(entrepot, old_blob):
     assert entrepot("gc", "--grace", "0").code == 2
 
@@ -74,6 +93,7 @@ def test_verify_reports_what_is_corrupt_and_fails(entrepot, data, old_blob):
 
 
 def test_verify_tells_its_progress_in_plain_lines(entrepot, data):
+    entrepot("claim")
     FileBlobs(data / "hosted").put(b"x" * 2000)
 
     assert "verify 100% (2.0 KiB of 2.0 KiB)\n" in entrepot("verify").err
@@ -139,7 +159,7 @@ def test_doctor_names_a_catalogue_that_is_none(entrepot, data):
 def test_a_data_folder_that_cannot_be_made_is_one_line(entrepot, tmp_path):
     (tmp_path / "file").write_bytes(b"")
 
-    result = entrepot("user", "list", folder=tmp_path / "file" / "data")
+    result = entrepot("user", "create", "ann", folder=tmp_path / "file" / "data")
 
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("error: ")
@@ -147,6 +167,6 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(entrepot, tmp_path):
 
 
 def test_a_new_data_folder_is_its_owners_only(entrepot, data):
-    entrepot("user", "list")
+    entrepot("user", "create", "ann")
 
     assert data.stat().st_mode & 0o777 == 0o700
