@@ -34,7 +34,7 @@ from gateway.store.rows import AuditEntry
 
 CONFIG_VARIABLE = "ENTREPOT_CONFIG"
 CATALOGUE = "catalogue.sqlite"
-_BEGINNING = frozenset({"create", "claim", "snippet"})  # commands that may come before the first start; elsewhere it is a slip
+_BEGINNING = frozenset({"create", "claim", "snippet"})  # commands that may come before the first start
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 
