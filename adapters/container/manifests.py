@@ -1,7 +1,8 @@
 """Reading manifests of any kind: what they name, what they are attached to, what they say of themselves. Pure.
 
 Nothing is rewritten: the bytes are kept as they came. Unknown fields and media types are everybody's right
-(image-spec, "Extensibility"); what must hold is that every digest is one, and that body and header agree.
+(image-spec, "Extensibility"); what must hold is that every digest is one, that body and header agree, and that nothing
+is two kinds at once (CVE-2021-41190).
 """
 
 from typing import Any
@@ -10,12 +11,14 @@ import msgspec
 from msgspec import Struct, field
 
 from adapters.container import names
-from adapters.container.wire import DOCKER_INDEX, OCI_INDEX
+from adapters.container.wire import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from gateway.errors import Invalid
 
 MAX_SIZE = 4 * 1024 * 1024
 MAX_CONFIG = 1024 * 1024
 _INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
+_IMAGES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+_OF_IMAGES = ("layers", "blobs")
 _FOREIGN = ("nondistributable", ".foreign.")
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
@@ -46,15 +49,17 @@ def parse_manifest(body: bytes, content_type: str) -> Manifest:
     if not isinstance(tree, dict):
         raise _invalid("the manifest is not an object")
     media_type = _media_type(tree, content_type)
-    is_index = media_type in _INDEXES or "manifests" in tree
-    layers = [] if is_index else _descriptors(tree, "layers") + _descriptors(tree, "blobs")
-    config = [] if is_index or tree.get("config") is None else [_descriptor(tree["config"], "config")]
+    is_index = media_type in _INDEXES or tree.get("manifests") is not None
+    if is_index and (media_type in _IMAGES or any(tree.get(key) is not None for key in ("config", *_OF_IMAGES))):
+        raise _invalid("the manifest is an image and an index at once: clients would disagree about what it is")
+    layers = [one for key in _OF_IMAGES for one in _descriptors(tree, key)]
+    config = [] if tree.get("config") is None else [_descriptor(tree["config"], "config")]
     loose = [one for one in layers if _is_foreign(one)]
     subject = tree.get("subject")
     return Manifest(
         media_type,
         _digests(config + [one for one in layers if not _is_foreign(one)]),
-        _digests(_descriptors(tree, "manifests")) if is_index else (),
+        _digests(_descriptors(tree, "manifests")),
         _digests(loose),
         "" if subject is None else str(_descriptor(subject, "subject")["digest"]),
         next((str(one["digest"]) for one in config if one.get("mediaType") in _CONFIGS), ""),

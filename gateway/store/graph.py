@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, insert, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gateway.errors import FileUnknown, MethodNotAllowed, NameTaken, StoreTrouble, VersionUnknown
@@ -250,25 +250,28 @@ def _require_all(connection: Connection, package_id: int, new: NewNode) -> None:
 
 
 def _put_node(connection: Connection, package_id: int, new: NewNode, now: float) -> None:
-    """Keep a node. One that is there keeps what it named: pushed as another kind, its bytes name something else."""
     row = new.row
-    said = {"media_type": row.media_type, "facts": dict(row.facts), "pushed_at": now}
+    if _find_node(connection, package_id, row.digest) is not None:
+        table = schema.node.c
+        statement = update(schema.node).where(table.package_id == package_id, table.digest == row.digest)
+        connection.execute(statement.values(media_type=row.media_type, facts=dict(row.facts), pushed_at=now))
+        return
     values = {
         "package_id": package_id,
         "digest": row.digest,
         "sha256": row.sha256.hex,
         "size": row.size,
+        "media_type": row.media_type,
         "subject": row.subject,
+        "facts": dict(row.facts),
+        "pushed_at": now,
         "pushed_by": row.pushed_by,
-        **said,
     }
-    statement = upsert(schema.node).values(values)
-    statement = statement.on_conflict_do_update(index_elements=["package_id", "digest"], set_=said)
-    id_ = connection.execute(statement.returning(schema.node.c.id)).scalar_one()
+    id_ = connection.execute(insert(schema.node).values(values).returning(schema.node.c.id)).scalar_one()
     kinds = dict.fromkeys((*new.loose, *new.nodes), "node") | dict.fromkeys(new.blobs, "blob")
     edges = [{"node_id": id_, "digest": digest, "kind": kind} for digest, kind in kinds.items()]
     if edges:
-        connection.execute(upsert(schema.edge).on_conflict_do_nothing(), edges)
+        connection.execute(insert(schema.edge), edges)
 
 
 def _point(connection: Connection, package_id: int, new: NewNode, judge: Judge, now: float) -> dict[str, str]:

@@ -37,6 +37,26 @@ def test_any_json_is_a_manifest_or_refused(tree: dict[str, Any], content_type: s
         assert str(parse_digest(digest)) == digest
 
 
+ONE = {"mediaType": OCI_MANIFEST, "digest": digest_of(b"x"), "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("tree", "content_type"),
+    [
+        ({"manifests": [ONE], "layers": [ONE]}, OCI_INDEX),
+        ({"manifests": [ONE], "config": ONE}, OCI_INDEX),
+        ({"layers": [ONE]}, OCI_INDEX),
+        ({"manifests": []}, OCI_MANIFEST),
+        ({"manifests": [ONE], "blobs": [ONE]}, "application/vnd.acme.thing+json"),
+    ],
+)
+def test_what_is_an_image_and_an_index_at_once_is_refused(tree: dict[str, Any], content_type: str) -> None:
+    """CVE-2021-41190: one client would run the image, another look into the index that somebody else signed."""
+    with pytest.raises(Invalid, match="at once") as refused:
+        parse_manifest(json.dumps({"schemaVersion": 2, **tree}).encode(), content_type)
+    assert refused.value.detail["oci"] == "MANIFEST_INVALID"
+
+
 @pytest.mark.parametrize(
     ("config", "platform"),
     [

@@ -15,7 +15,7 @@ from tests.conftest import StartGateway, private
 from tests.container.conftest import Hosting
 from tests.container.talking import Registry, codes
 from tests.fakes.artifacts import noise
-from tests.fakes.images import OCI_INDEX, OCI_MANIFEST, Image, artifact, digest_of, image, index
+from tests.fakes.images import DOCKER_MANIFEST, OCI_MANIFEST, Image, artifact, digest_of, image, index
 
 BODY = noise(300_000, "layer")
 
@@ -419,7 +419,7 @@ async def test_what_an_immutable_tag_points_to_does_not_become_another_kind(host
     await registry.push(one, "v1")
 
     for reference in ("v1", "other", one.digest):
-        refused = await registry.push_manifest(reference, one.body, OCI_INDEX)
+        refused = await registry.push_manifest(reference, one.body, DOCKER_MANIFEST)
         assert (refused.status, codes(refused)) == (403, ["DENIED"]), reference
 
     assert (await registry.manifest("v1")).headers["Content-Type"] == OCI_MANIFEST
