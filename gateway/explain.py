@@ -4,6 +4,7 @@ It walks the same functions as a real read, so that it cannot tell another story
 never one that a read would not ask.
 """
 
+import re
 import time
 from collections.abc import Mapping
 
@@ -29,7 +30,7 @@ class Step(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """What a read of this name does. versions_hidden: version → why it is not shown."""
+    """What a read of this name does. versions_seen: 2.9 before 2.10. versions_hidden: version → why it is not shown."""
 
     repository: RepositoryKey
     package: str
@@ -59,7 +60,7 @@ async def explain(services: Services, key: RepositoryKey, package: str) -> Expla
         owned.why,
         story.freshness,
         tuple(story.steps),
-        tuple(story.seen),
+        tuple(sorted(story.seen, key=_by_numbers)),
         story.hidden,
     )
 
@@ -139,3 +140,10 @@ class _Story:
 def _age(held: HeldListing) -> str:
     seconds = max(0, int(time.time() - held.fetched_at))
     return f"confirmed {seconds} s ago, fresh for {int(held.remaining)} s more ({held.freshness})"
+
+
+def _by_numbers(version: str) -> list[tuple[int, str]]:
+    """Sorts a version by the values of its numbers, however long they are, and by the texts between them."""
+    parts = enumerate(re.split("([0-9]+)", version))
+    numbers = ((at % 2, part.lstrip("0") if at % 2 else part) for at, part in parts)
+    return [(len(part) if is_number else 0, part) for is_number, part in numbers]

@@ -7,7 +7,7 @@ import typer
 from gateway.adapter import Adapter, SnippetContext, load_adapters
 from gateway.auth.claim import ensure_claim
 from gateway.cli import lookups
-from gateway.cli.frame import Data, command, group
+from gateway.cli.frame import Data, command, group, require_catalogue
 from gateway.cli.output import complain, facts, remark, say, table
 from gateway.compose import address_of, open_services, prepare
 from gateway.config import Config
@@ -26,6 +26,7 @@ async def explain(
     package: Annotated[str, typer.Argument(metavar="PACKAGE")],
 ) -> None:
     """Say which layer answers for a package, and why; asks upstreams as a client's read would."""
+    require_catalogue(config)
     adapters = load_adapters()
     key = lookups.repository_key(adapters, f"{type_}/{repository}")
     await prepare(config, adapters)

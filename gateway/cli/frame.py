@@ -150,10 +150,16 @@ def read_config(file: Path | None, data: Path | None) -> Config:
     return config if data is None else replace(config, data=data)
 
 
+def require_catalogue(config: Config) -> None:
+    """Raise Invalid where nothing has been begun yet: the folder is another one than was meant."""
+    if not (config.data / CATALOGUE).exists():
+        raise Invalid(f"{config.data}: there is no catalogue here: `serve` begins one, and so does `user create`")
+
+
 def open_data(config: Config, *, begins: bool) -> Data:
     """Open the data folder; one that begins it creates folder and catalogue if needed, for others that is Invalid."""
-    if not begins and not (config.data / CATALOGUE).exists():
-        raise Invalid(f"{config.data}: there is no catalogue here: `serve` begins one, and so does `user create`")
+    if not begins:
+        require_catalogue(config)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(config.data / CATALOGUE)
     database.migrate()

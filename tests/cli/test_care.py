@@ -61,7 +61,7 @@ async def _publish(data, files):
 def test_only_what_begins_an_installation_makes_a_data_folder(entrepot, tmp_path):
     folder = tmp_path / "misspelt"
 
-    for command in (["gc"], ["verify"], ["user", "list"], ["cache", "stats"], ["grant", "list"]):
+    for command in (["gc"], ["verify"], ["user", "list"], ["grant", "list"], ["explain", "pypi", "acme/tools", "x"]):
         result = entrepot(*command, folder=folder)
         assert (result.code, result.out) == (2, "")
         assert result.err.startswith(f"error: {folder}: there is no catalogue here")
