@@ -190,6 +190,15 @@ class Located(Protocol):
 
 
 @runtime_checkable
+class Gated(Protocol):
+    """A format in which names may differ that must not belong to different layers, as by case alone."""
+
+    def gate(self, package: str) -> str:
+        """The name that all of them have in common; it is taken where one of them is hosted."""
+        ...
+
+
+@runtime_checkable
 class Paged(Protocol):
     """A format whose listings may be spread over several documents, each of which `parse_listing` reads."""
 

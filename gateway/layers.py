@@ -4,8 +4,11 @@ This is the one choke point. Listings, files, sidecars, publishing and `explain`
 name, so that a private name is neither shadowed by a public one nor sent to an upstream on any path.
 """
 
+from functools import cache
+
 from msgspec import Struct
 
+from gateway.format import Format, Gated
 from gateway.model import HOSTED_LAYER, OwnerMode, Repository, RepositoryKey
 from gateway.services import Services
 from gateway.store.rows import PackageRow
@@ -86,7 +89,7 @@ def ownership(services: Services, repository: Repository, package: str) -> Owner
     """The owner mode of a canonical name, over all layers, whether or not the actor may see each of them.
 
     A name that an upstream would be asked for by another one, as Docker Hub for `library/x` where somebody asks for
-    `x`, is ours where that other one is.
+    `x`, is ours where that other one is; so is one whose `gate` is.
     """
     found: list[Layer] = []
     within: dict[int, Repository] = {}
@@ -95,10 +98,11 @@ def ownership(services: Services, repository: Repository, package: str) -> Owner
     rows = {i: row for i in within if (row := services.packages.get(i, package)) is not None}
     if repository.is_merged(package):
         return Ownership(package, OwnerMode.MERGED, layers, rows, why="configured as merged")
-    names = dict.fromkeys([package, *(x.upstream.named(package) for x in layers if x.upstream is not None)])
+    gate = _gate(services.formats[repository.key.type], package)
+    names = dict.fromkeys([package, gate, *(x.upstream.named(package) for x in layers if x.upstream is not None)])
     for name in names:
         if why := _why_ours(services, within, name):
-            said = why if name == package else f"{name}, as which an upstream knows it, is {why}"
+            said = why if name == package else f"as {name} it is {why}"
             return Ownership(package, OwnerMode.HOSTED, layers, rows, why=said)
     owner = next((row for row in rows.values() if row.origin), None)
     if owner is not None:
@@ -106,6 +110,15 @@ def ownership(services: Services, repository: Repository, package: str) -> Owner
     return Ownership(
         package, OwnerMode.UPSTREAM, layers, rows, why="not published here; the first upstream that knows it owns it"
     )
+
+
+def _gate(format_: Format, package: str) -> str:
+    return format_.gate(package) if _is_gated(type(format_)) and isinstance(format_, Gated) else package
+
+
+@cache  # of few classes; asking a protocol takes longer than all the rest
+def _is_gated(kind: type) -> bool:
+    return issubclass(kind, Gated)
 
 
 def _why_ours(services: Services, within: dict[int, Repository], name: str) -> str:

@@ -15,16 +15,10 @@ _MOST_READINGS = 8
 
 
 def package_of(call: "Call", name: str) -> str:
-    """The canonical name; raises PackageUnknown for what is none, or what this actor may not see.
-
-    A spelling that differs by case alone from a hosted name is nobody's: no upstream is asked for it.
-    """
+    """The canonical name; raises PackageUnknown for what is none, or what this actor may not see."""
     if not names.is_name(name):
         raise PackageUnknown(f"not a valid name for a gem: {name[:80]!r}")
     call.package = name
-    gate = names.gate(name)
-    if gate != name and not _is_hosted(call, name) and _is_hosted(call, gate):
-        raise PackageUnknown(f"no gem {name}; a gem of another spelling is published here")
     if not call.pull.may(name, Scope.READ):
         raise PackageUnknown(f"no gem {name}")
     return name
@@ -33,7 +27,7 @@ def package_of(call: "Call", name: str) -> str:
 def readings_of(call: "Call", full: str) -> list[GemName]:
     """What `NAME-VERSION[-PLATFORM]` may mean here: where one name is hosted, only such names are looked at."""
     found = names.readings(full)[:_MOST_READINGS]
-    hosted = [one for one in found if _is_hosted(call, one.name) or _is_hosted(call, names.gate(one.name))]
+    hosted = [one for one in found if call.pull.owner_mode(one.name) is OwnerMode.HOSTED]
     return hosted or found
 
 
@@ -65,7 +59,3 @@ async def open_gem(call: "Call", full: str) -> "OpenFile":
         except GatewayError as error:
             trouble = trouble or error
     raise trouble or FileUnknown(f"no gem {full[:200]}")
-
-
-def _is_hosted(call: "Call", name: str) -> bool:
-    return call.pull.owner_mode(name) is OwnerMode.HOSTED

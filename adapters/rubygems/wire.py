@@ -32,6 +32,9 @@ class RubyGemsFormat:
     def normalize(self, package: str) -> str:
         return names.normalize(package)
 
+    def gate(self, package: str) -> str:
+        return names.gate(package)
+
     def ask_listing(self, package: str) -> Ask:
         return Ask(f"info/{quote(package)}")
 
