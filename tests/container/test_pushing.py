@@ -41,7 +41,11 @@ async def test_bytes_of_a_broken_request_count(hosting: Hosting) -> None:
         if offset == 100_000:
             break
         await asyncio.sleep(0.05)
-    resumed = await registry.patch(location, BODY[offset:], offset)
+    for _ in range(100):
+        resumed = await registry.patch(location, BODY[offset:], offset)
+        if resumed.status != 409:  # as long as the gateway has not noticed that the first one is gone
+            break
+        await asyncio.sleep(0.05)
     done = await registry.put(resumed.headers["Location"], digest_of(BODY))
 
     assert offset == 100_000
